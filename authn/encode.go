@@ -1,0 +1,259 @@
+package authn
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrRecord reports a stored state that cannot be restored: unknown, damaged, or with evidence that does not satisfy its
+// pinned method.
+var ErrRecord = errors.New("authn: the stored state cannot be restored")
+
+// HeaderSize is the length of the fixed header of an encoded state.
+const HeaderSize = 128
+
+const (
+	magic   = 'S'
+	version = 1
+)
+
+// Header is the fixed start of an encoded state. A guard reads it without decoding what follows.
+type Header struct {
+	State   StateKind
+	Running bool
+	Person  PrincipalHeader
+	Device  PrincipalHeader
+	// Until is the deadline of what runs (a login, a workflow, a step-up); zero where nothing does.
+	Until time.Time
+	// Epoch is that of the policy which the newest principal was last checked against in full.
+	Epoch uint64
+}
+
+// PrincipalHeader is what the header says of one principal.
+type PrincipalHeader struct {
+	Present           bool
+	AAL               int
+	PhishingResistant bool
+	Hardware          bool
+	UserVerified      bool
+	Tied              bool
+	Deadline          time.Time
+	Idle              time.Duration
+	Certificate       [16]byte // the first half of the tie's certificate digest
+}
+
+var stateCodes = map[StateKind]byte{KindGuest: 1, KindAuthenticating: 2, KindPending: 3, KindAuthenticated: 4, KindEnded: 5}
+
+func (k StateKind) code() byte { return stateCodes[k] }
+
+func kindOf(code byte) (StateKind, bool) {
+	switch code {
+	case 1:
+		return KindGuest, true
+	case 2:
+		return KindAuthenticating, true
+	case 3:
+		return KindPending, true
+	case 4:
+		return KindAuthenticated, true
+	case 5:
+		return KindEnded, true
+	}
+	return "", false
+}
+
+// ReadHeader reads the header of an encoded state. It does not allocate.
+func ReadHeader(b []byte) (Header, error) {
+	if len(b) < HeaderSize || b[0] != magic || b[1] != version {
+		return Header{}, ErrRecord
+	}
+	kind, ok := kindOf(b[2])
+	if !ok {
+		return Header{}, ErrRecord
+	}
+	h := Header{State: kind, Running: b[3] != 0, Until: getTime(b[8:]), Epoch: binary.BigEndian.Uint64(b[16:])}
+	h.Person.get(b[24:])
+	h.Device.get(b[72:])
+	return h, nil
+}
+
+func (p *PrincipalHeader) get(b []byte) {
+	p.Present, p.AAL = b[0] != 0, int(b[1])
+	p.PhishingResistant, p.Hardware, p.UserVerified, p.Tied = b[2]&1 != 0, b[2]&2 != 0, b[2]&4 != 0, b[2]&8 != 0
+	p.Deadline = getTime(b[8:])
+	p.Idle = time.Duration(binary.BigEndian.Uint64(b[16:]))
+	copy(p.Certificate[:], b[24:40])
+}
+
+func (p *Principal) put(b []byte) {
+	if p == nil {
+		return
+	}
+	a := p.Assurance()
+	b[0], b[1] = 1, byte(a.AAL)
+	tie, tied := p.Tie()
+	for i, on := range []bool{a.PhishingResistant, a.Hardware, a.UserVerified, tied} {
+		if on {
+			b[2] |= 1 << i
+		}
+	}
+	putTime(b[8:], p.Deadline)
+	binary.BigEndian.PutUint64(b[16:], uint64(p.Idle))
+	copy(b[24:40], tie.Certificate[:sha256.Size/2])
+}
+
+func putTime(b []byte, t time.Time) {
+	if !t.IsZero() {
+		binary.BigEndian.PutUint64(b, uint64(t.UnixNano()))
+	}
+}
+
+func getTime(b []byte) time.Time {
+	n := int64(binary.BigEndian.Uint64(b))
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// body is what follows the header, as JSON.
+type body struct {
+	Login      *Login      `json:"login,omitempty"`
+	Onboarding *Onboarding `json:"onboarding,omitempty"`
+	Person     *Principal  `json:"person,omitempty"`
+	Device     *Principal  `json:"device,omitempty"`
+	StepUp     *StepUp     `json:"step_up,omitempty"`
+	SignOn     *SignOn     `json:"sign_on,omitempty"`
+	Enrolling  *Enrolling  `json:"enrolling,omitempty"`
+	Ended      *Ended      `json:"ended,omitempty"`
+}
+
+// Encode writes a state for a store: the fixed header, then the rest.
+func Encode(s State) ([]byte, error) {
+	var b body
+	var until time.Time
+	var epoch uint64
+	running := false
+	switch s := s.(type) {
+	case Guest:
+	case Authenticating:
+		b.Login, until, running = &s.Login, s.Login.Deadline, true
+	case Pending:
+		b.Onboarding, until, running = &s.Onboarding, s.Onboarding.Login.Deadline, true
+	case Authenticated:
+		b.Person, b.Device = s.person, s.device
+		until, running, epoch = runningDeadline(s.running), s.running != nil, s.Principal().Epoch
+		switch r := s.running.(type) {
+		case nil:
+		case StepUp:
+			b.StepUp = &r
+		case SignOn:
+			b.SignOn = &r
+		case Enrolling:
+			b.Enrolling = &r
+		case Onboarding:
+			b.Onboarding = &r
+		default:
+			return nil, fmt.Errorf("authn: cannot encode %T", r)
+		}
+	case Ended:
+		b.Ended = &s
+	default:
+		return nil, fmt.Errorf("authn: cannot encode %T", s)
+	}
+	rest, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("authn: %w", err)
+	}
+	out := make([]byte, HeaderSize, HeaderSize+len(rest))
+	out[0], out[1], out[2] = magic, version, s.Kind().code()
+	if running {
+		out[3] = 1
+	}
+	putTime(out[8:], until)
+	binary.BigEndian.PutUint64(out[16:], epoch)
+	b.Person.put(out[24:])
+	b.Device.put(out[72:])
+	return append(out, rest...), nil
+}
+
+// Decode restores a state. Restoring is not making: a record whose evidence does not satisfy its pinned method, step by
+// step, or whose header tells another story than its body, is refused with [ErrRecord].
+func Decode(b []byte) (State, error) {
+	h, err := ReadHeader(b)
+	if err != nil {
+		return nil, err
+	}
+	var in body
+	if err := json.Unmarshal(b[HeaderSize:], &in); err != nil {
+		return nil, ErrRecord
+	}
+	s, ok := in.state(h.State)
+	if !ok {
+		return nil, ErrRecord
+	}
+	again, err := Encode(s)
+	if err != nil || string(again[:HeaderSize]) != string(b[:HeaderSize]) {
+		return nil, ErrRecord
+	}
+	return s, nil
+}
+
+func (b body) state(kind StateKind) (State, bool) {
+	switch kind {
+	case KindGuest:
+		return Guest{}, b == body{}
+	case KindAuthenticating:
+		if b.Login == nil || b.Login.Method.Check() != nil || len(b.Login.Evidence) >= len(b.Login.Method.Steps) {
+			return nil, false
+		}
+		return Authenticating{*b.Login}, true
+	case KindPending:
+		if b.Onboarding == nil {
+			return nil, false
+		}
+		return Pending{*b.Onboarding}, true
+	case KindAuthenticated:
+		return b.authenticated()
+	case KindEnded:
+		if b.Ended == nil {
+			return nil, false
+		}
+		return *b.Ended, true
+	}
+	return nil, false
+}
+
+func (b body) authenticated() (State, bool) {
+	if b.Person == nil && b.Device == nil {
+		return nil, false
+	}
+	if b.Person != nil && (b.Person.Subject.Device || b.Person.sound() != "") {
+		return nil, false
+	}
+	if b.Device != nil && (!b.Device.Subject.Device || b.Device.sound() != "") {
+		return nil, false
+	}
+	if b.Person != nil && (b.Person.Method.On != "") != (b.Device != nil) {
+		return nil, false
+	}
+	if b.Person != nil && b.Device != nil && (b.Person.Subject.Tenant != b.Device.Subject.Tenant || b.Person.Method.On != b.Device.Method.Name) {
+		return nil, false
+	}
+	a := Authenticated{person: b.Person, device: b.Device}
+	switch {
+	case b.StepUp != nil:
+		a.running = *b.StepUp
+	case b.SignOn != nil:
+		a.running = *b.SignOn
+	case b.Enrolling != nil:
+		a.running = *b.Enrolling
+	case b.Onboarding != nil:
+		a.running = *b.Onboarding
+	}
+	return a, true
+}

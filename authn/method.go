@@ -1,0 +1,164 @@
+package authn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Identifies is the most that evidence of a factor can say about who the caller is.
+type Identifies uint8
+
+const (
+	IdentifiesNothing Identifies = iota
+	IdentifiesTenant
+	IdentifiesUser
+)
+
+// Factor describes a configured factor: its name, its kind, and the most its evidence can prove. It is pinned in a
+// login with the method it belongs to.
+type Factor struct {
+	Name       string     `json:"name"`
+	Kind       string     `json:"kind"`
+	Ambient    bool       `json:"ambient,omitempty"`    // its credential comes with each request by itself
+	Identifies Identifies `json:"identifies,omitempty"` // nothing, the tenant, or the user
+	Device     bool       `json:"device,omitempty"`     // the user it names is a device
+	Tied       bool       `json:"tied,omitempty"`       // its evidence carries a [Tie]
+	Best       Strength   `json:"best"`                 // the strongest evidence it can give
+	AMR        []string   `json:"amr,omitempty"`        // the values it can give
+}
+
+// BestEvidence is a piece of evidence as strong as the factor can ever give. Linters compute with it.
+func (f Factor) BestEvidence() Evidence {
+	return Evidence{Factor: f.Name, Kind: f.Kind, Strength: f.Best, AMR: f.AMR, Ambient: f.Ambient}
+}
+
+// Step is one position of a method: any one of the factors in it. The choice is made when the factor is challenged.
+type Step struct {
+	AnyOf []Factor `json:"any_of"`
+}
+
+// Allows returns the description of the factor with this name, if the step has it.
+func (s Step) Allows(name string) (Factor, bool) {
+	for _, f := range s.AnyOf {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Factor{}, false
+}
+
+// Names are the names of the factors of the step, in order.
+func (s Step) Names() []string {
+	names := make([]string, len(s.AnyOf))
+	for i, f := range s.AnyOf {
+		names[i] = f.Name
+	}
+	return names
+}
+
+// Lifetime bounds the session that a method yields. Zero means no bound of that sort.
+type Lifetime struct {
+	Idle     time.Duration `json:"idle,omitempty"`
+	Absolute time.Duration `json:"absolute,omitempty"`
+}
+
+// Method is a named, ordered list of steps.
+type Method struct {
+	Name        string        `json:"name"`
+	Steps       []Step        `json:"steps"`
+	Session     Lifetime      `json:"session"`
+	Login       time.Duration `json:"login,omitempty"` // how long a login may take; zero means [DefaultLoginTime]
+	On          string        `json:"on,omitempty"`    // the method that must have made the device principal beneath; empty: none
+	EachRequest bool          `json:"each_request,omitempty"`
+}
+
+// DefaultLoginTime is how long a login may take where its method says nothing.
+const DefaultLoginTime = 10 * time.Minute
+
+// Check reports a method that could never be run: no name, no step, an empty step, a factor twice in one step.
+func (m Method) Check() error {
+	if m.Name == "" {
+		return errors.New("authn: a method needs a name")
+	}
+	if len(m.Steps) == 0 {
+		return fmt.Errorf("authn: method %q has no step", m.Name)
+	}
+	for i, s := range m.Steps {
+		if len(s.AnyOf) == 0 {
+			return fmt.Errorf("authn: step %d of method %q has no factor", i+1, m.Name)
+		}
+		for j, f := range s.AnyOf {
+			if f.Name == "" || slices.ContainsFunc(s.AnyOf[:j], func(o Factor) bool { return o.Name == f.Name }) {
+				return fmt.Errorf("authn: step %d of method %q names factor %q twice", i+1, m.Name, f.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// Device reports whether the method yields a device principal: a step of it identifies a device.
+func (m Method) Device() bool {
+	return slices.ContainsFunc(m.Steps, func(s Step) bool {
+		return slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return f.Device })
+	})
+}
+
+// Requirement is the least that something accepts: a floor, a guard, or a step-up that was asked for. The zero value
+// accepts every principal.
+type Requirement struct {
+	Name              string        `json:"name,omitempty"`
+	AAL               int           `json:"aal,omitempty"`
+	PhishingResistant bool          `json:"phishing_resistant,omitempty"`
+	Hardware          bool          `json:"hardware,omitempty"`
+	UserVerified      bool          `json:"user_verified,omitempty"`
+	Factors           []string      `json:"factors,omitempty"` // each must have been proven
+	MaxAge            time.Duration `json:"max_age,omitempty"` // of interactive evidence (of Factors, where named); zero: any age
+}
+
+// Empty reports a requirement that accepts everything.
+func (r Requirement) Empty() bool {
+	return r.AAL == 0 && !r.PhishingResistant && !r.Hardware && !r.UserVerified && len(r.Factors) == 0 && r.MaxAge == 0
+}
+
+// MetBy reports whether evidence meets r at the time now. Ambient evidence never satisfies a maximum age. With a
+// maximum age and no named factor, the properties must be met by fresh interactive evidence together with the ambient.
+func (r Requirement) MetBy(evidence []Evidence, now time.Time) bool {
+	fresh := func(e Evidence) bool { return r.MaxAge == 0 || !e.Ambient && now.Sub(e.At) <= r.MaxAge }
+	for _, name := range r.Factors {
+		if !slices.ContainsFunc(evidence, func(e Evidence) bool {
+			return e.Factor == name && (e.Ambient || fresh(e))
+		}) {
+			return false
+		}
+	}
+	counted := evidence
+	if r.MaxAge > 0 {
+		if !slices.ContainsFunc(evidence, fresh) {
+			return false
+		}
+		counted = slices.DeleteFunc(slices.Clone(evidence), func(e Evidence) bool { return !e.Ambient && !fresh(e) })
+	}
+	a := Assess(counted...)
+	return a.AAL >= r.AAL && (a.PhishingResistant || !r.PhishingResistant) && (a.Hardware || !r.Hardware) && (a.UserVerified || !r.UserVerified)
+}
+
+// Reachable reports whether the method could yield a principal that meets r, with the best evidence of each step. Age is
+// left out: a login is always fresh.
+func (r Requirement) Reachable(m Method) bool {
+	r.MaxAge = 0
+	var walk func(i int, evidence []Evidence) bool
+	walk = func(i int, evidence []Evidence) bool {
+		if i == len(m.Steps) {
+			return r.MetBy(evidence, time.Time{})
+		}
+		for _, f := range m.Steps[i].AnyOf {
+			if walk(i+1, append(slices.Clip(evidence), f.BestEvidence())) {
+				return true
+			}
+		}
+		return false
+	}
+	return walk(0, nil)
+}

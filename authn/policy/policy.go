@@ -1,0 +1,103 @@
+// Package policy reads the policy file: which factors exist, which methods they compose, who must use which.
+package policy
+
+import (
+	"crypto/x509"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn"
+)
+
+// Policy is a policy file that was read, checked and found good. It is never changed; a changed file is a new Policy.
+type Policy struct {
+	File    string   // as given to Load
+	Files   []string // every file that was read for it, the policy first
+	Epoch   uint64   // differs between policies with different content: derived from the content of Files
+	Origins []Origin // the first is the portal's own
+	Anchors []Anchor
+	Factors []Factor
+	Methods []Method
+	Rules   []Rule
+	Floors  []Floor
+	Limits  Limits
+}
+
+// Origin is one origin that browsers see.
+type Origin struct {
+	URL    string // scheme, host and port, as browsers write it: "https://portal.example"
+	Host   string // host and port as in the Host header: "portal.example"
+	RPID   string // WebAuthn relying party id
+	Tenant string // the tenant this origin belongs to; empty: any
+}
+
+// Anchor is a set of CA certificates accepted for client certificates.
+type Anchor struct {
+	Name         string
+	CA           string // path of the file
+	Certificates []*x509.Certificate
+	Tenant       string   // that owns the anchor; empty: the portal does
+	Tenants      []string // that an anchor of the portal may speak for
+}
+
+// MaySpeakFor reports whether a certificate under this anchor may name tenant.
+func (a Anchor) MaySpeakFor(tenant string) bool {
+	if tenant == "" {
+		return false
+	}
+	if a.Tenant != "" {
+		return a.Tenant == tenant
+	}
+	for _, t := range a.Tenants {
+		if t == tenant {
+			return true
+		}
+	}
+	return false
+}
+
+// Factor is a configured factor: what it is, and the settings its kind decoded.
+type Factor struct {
+	authn.Factor
+	Settings Settings
+}
+
+// Method is a method of the policy.
+type Method struct {
+	authn.Method
+}
+
+// Rule names the methods on offer where it matches. Empty fields match everything.
+type Rule struct {
+	Route   string // exact path, or a prefix ending in "/*", which includes the path without it
+	Tenant  string
+	Methods []string
+}
+
+// Floor is the least that a route or tenant accepts. Empty Route and Tenant match everything.
+type Floor struct {
+	Route       string
+	Tenant      string
+	Requirement authn.Requirement
+}
+
+// Limits bounds attempts.
+type Limits struct {
+	PerCredential int           // wrong answers per credential or claimed name in a window; default 5
+	PerSource     int           // per source address; default 50
+	PerTenant     int           // per tenant; default 1000
+	Window        time.Duration // default 15m
+}
+
+// Settings is what a kind made of its section.
+type Settings interface {
+	// Describe says what a factor with these settings can prove at best. Name and Kind are filled in by the package.
+	Describe() authn.Factor
+}
+
+// Kind decodes the sections of one kind of factor.
+type Kind interface {
+	// Name is the value of "kind:" in the file.
+	Name() string
+	// Settings decodes a section, strictly: whatever it does not know is an error with its position.
+	Settings(s *Section) (Settings, error)
+}

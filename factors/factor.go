@@ -1,0 +1,205 @@
+package factors
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/internal/peer"
+)
+
+// Factor is one configured way of proving something. It is safe for concurrent use.
+type Factor interface {
+	// Describe says what the factor is and the most its evidence can prove. It always gives the same answer.
+	Describe() authn.Factor
+	// Verify turns a credential into evidence. A bad credential is a [*Rejection]; any other error means that nothing
+	// could be decided. The engine has counted the attempt, and has spent the challenge, before it calls.
+	Verify(ctx context.Context, v Verification) (Verified, error)
+}
+
+// Challenger is a factor that asks before it verifies. A factor is interactive if and only if it is a Challenger.
+type Challenger interface {
+	Factor
+	// Challenge makes a new challenge. The engine keeps it with the login and hands it back to Verify once.
+	Challenge(ctx context.Context, r Request) (Challenge, error)
+}
+
+// Enroller is a factor whose credentials users can add themselves. The engine stores what Enrol returns.
+type Enroller interface {
+	Factor
+	// EnrolChallenge makes the challenge for a new credential of user.
+	EnrolChallenge(ctx context.Context, e Enrolment) (Challenge, error)
+	// Enrol turns the answer into a credential. Of the credential returned, the engine sets the tenant, user, factor,
+	// name and times itself.
+	Enrol(ctx context.Context, e Enrolment) (Credential, error)
+}
+
+// Tied is a factor whose evidence stays in force only on requests that carry what it was won with.
+type Tied interface {
+	Factor
+	// CheckTie verifies what the request carries in full, and that it is what tie names and maps to subject. A mismatch
+	// is a [*Rejection]: [ReasonTieMissing] where nothing was presented, [ReasonRevoked] where the credential is no
+	// longer good, anything else where it is another one.
+	CheckTie(ctx context.Context, r Request, tie authn.Tie, subject authn.Subject) error
+}
+
+// Request is what a factor may know of the request in hand. It is valid during the call only.
+type Request struct {
+	Now     time.Time
+	Source  netip.Addr    // of the client, for logs and budgets; never evidence
+	Origin  policy.Origin // the origin the request was made to, one of the policy's
+	Peer    PeerCertChain // of this request
+	Subject authn.Subject // what is known of the caller so far
+	Claim   authn.Claim   // what the caller typed: a hint for look-ups
+}
+
+// Verification is a credential to be verified.
+type Verification struct {
+	Request
+	Credential json.RawMessage // as the caller sent it; null or an empty object for ambient factors
+	Challenge  Asked           // the challenge that it answers; zero for ambient factors
+}
+
+// Asked is a challenge as it comes back.
+type Asked struct {
+	ID      string
+	Data    []byte
+	Issued  time.Time
+	Expires time.Time // the engine has checked it
+}
+
+// Challenge is what a factor asks.
+type Challenge struct {
+	PublicKey  json.RawMessage // what a browser's parseRequestOptionsFromJSON or parseCreationOptionsFromJSON takes
+	RedirectTo string          // where to send the browser instead
+	Data       []byte          // the factor's own state, at most 16 KiB; never shown to the caller
+	Lifetime   time.Duration   // zero: the engine's default
+}
+
+// Verified is what came of a good credential.
+type Verified struct {
+	Evidence authn.Evidence // the engine sets Factor, Kind and Ambient; At must be the request's Now
+	Update   *Credential    // the credential as it now stands (a counter moved), to be stored; nil: unchanged
+}
+
+// Enrolment is a credential being added.
+type Enrolment struct {
+	Request
+	User       User
+	Existing   []Credential // of this user and factor
+	Credential json.RawMessage
+	Challenge  Asked
+}
+
+// User is a user, or a device, as factors see it.
+type User struct {
+	Tenant  string
+	ID      string
+	Name    string // login name, unique among the users (or devices) of its tenant
+	Display string
+	Handle  []byte // 64 random bytes, unique in the portal (WebAuthn L3 section 5.4.3)
+	Device  bool
+}
+
+// Subject is the user's subject.
+func (u User) Subject() authn.Subject {
+	return authn.Subject{Tenant: u.Tenant, User: u.ID, Device: u.Device}
+}
+
+// Credential is something enrolled that a factor verifies against.
+type Credential struct {
+	Tenant  string
+	User    string
+	Factor  string
+	ID      string // of the factor's making, unique within its factor
+	Kind    string
+	Name    string // given by its owner
+	Data    []byte // the factor's own
+	Best    authn.Strength
+	Created time.Time
+	Used    time.Time    // zero: never
+	Flagged authn.Reason // why it may no longer be used; empty: it may
+	Version uint64       // for compare-and-swap
+}
+
+// Directory is what factors may look up. It is safe for concurrent use. What is not there is [ErrNotFound].
+type Directory interface {
+	// UserNamed finds a user, or with device a device, by login name. Names are compared exactly.
+	UserNamed(ctx context.Context, tenant, name string, device bool) (User, error)
+	// UserByHandle finds a user by its 64 byte handle, in any tenant.
+	UserByHandle(ctx context.Context, handle []byte) (User, error)
+	// Credential finds a credential of a factor by id within a tenant. Flagged ones are found too.
+	Credential(ctx context.Context, tenant, factor, id string) (Credential, error)
+	// Credentials are all that a user has of a factor, flagged ones too, oldest first.
+	Credentials(ctx context.Context, tenant, user, factor string) ([]Credential, error)
+}
+
+// ErrNotFound reports that what was looked up is not there.
+var ErrNotFound = errors.New("factors: not found")
+
+// Kind builds the factors of one kind from the policy.
+type Kind interface {
+	policy.Kind
+	// Build makes the factor from the settings that this kind decoded.
+	Build(s policy.Settings, env Env) (Factor, error)
+}
+
+// Env is what the engine gives to the factors it builds.
+type Env struct {
+	Policy    *policy.Policy
+	Directory Directory
+	Denials   Denials
+	Rand      io.Reader // crypto/rand.Reader, or a test's
+}
+
+// PeerCertChain is the certificate chain of a request: what was presented, and where it was seen. Only the middleware of
+// factors/mtls makes one, and the zero value is none, so a handler cannot be handed a chain that nobody vouched for.
+// That a chain is there does not mean that it is trusted: the factor verifies it.
+type PeerCertChain = peer.Chain
+
+// PeerSource says where a chain was seen.
+type PeerSource = peer.Source
+
+// PeerCertChainFrom reads the chain of the request's context. It is the zero value where the client sent no certificate
+// or no middleware ran; the error says that one was presented in a way that is refused.
+func PeerCertChainFrom(ctx context.Context) (PeerCertChain, error) {
+	c, _, err := peer.From(ctx)
+	return c, err
+}
+
+// Rejection says that evidence is bad. Its reason is for operators and never reaches the caller.
+type Rejection struct {
+	Reason authn.Reason
+	Detail string      // for the audit log; never holds a secret, a token or a certificate
+	Flag   *Credential // the credential to be flagged with Reason, if any
+}
+
+func (r *Rejection) Error() string {
+	if r.Detail == "" {
+		return "factors: rejected: " + string(r.Reason)
+	}
+	return fmt.Sprintf("factors: rejected: %s: %s", r.Reason, r.Detail)
+}
+
+// Reject makes a [*Rejection].
+func Reject(why authn.Reason, format string, args ...any) error {
+	return &Rejection{Reason: why, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Reasons that are not of one kind of factor alone. They are stable.
+const (
+	ReasonMalformed      authn.Reason = "credential_malformed"
+	ReasonTieMissing     authn.Reason = "tie_missing"  // the request carries no certificate at all
+	ReasonTieBroken      authn.Reason = "tie_broken"   // the request carries another certificate
+	ReasonRevoked        authn.Reason = "revoked"      // denied or revoked
+	ReasonUserUnknown    authn.Reason = "user_unknown" // it names somebody that the directory does not have
+	ReasonCredentialGone authn.Reason = "credential_unknown"
+	ReasonFlagged        authn.Reason = "credential_flagged"
+	ReasonNoCertificate  authn.Reason = "certificate_missing"
+)
