@@ -32,6 +32,10 @@ const (
 type Denials interface {
 	// Denied reports whether a certificate is on the list. An error means that the list could not be read: refuse.
 	Denied(ctx context.Context, now time.Time, c *x509.Certificate) (bool, error)
+	// DeniedDigest is Denied for a certificate that is known by its digests alone, such as the one that a session was won
+	// with and that has since been renewed: the SHA-256 of the certificate and of its SubjectPublicKeyInfo. Entries by
+	// serial and by subject cannot be found this way.
+	DeniedDigest(ctx context.Context, now time.Time, certificate, key [sha256.Size]byte) (bool, error)
 }
 
 // CertificateDenials are the four entries that would deny this certificate, narrowest first.
