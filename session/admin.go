@@ -1,0 +1,377 @@
+package session
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base32"
+	"errors"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+)
+
+// DefaultInvitationLife is how long an invitation is open where nothing else is said.
+const DefaultInvitationLife = 7 * 24 * time.Hour
+
+// Admin administers one tenant: users, invitations, sessions, the deny list, the audit trail. What it does is audited in
+// the name of who does it. It belongs to one request and is not safe for concurrent use.
+type Admin struct {
+	engine *Engine
+	tenant string
+	by     string
+	fence  func(context.Context) error // fails if the administrator's session ended meanwhile
+	s      *Session                    // nil for the program itself
+}
+
+// Administer gives the administration of the caller's own tenant. The caller must be a person whom the directory calls
+// an administrator at this moment, and must meet what the request's route demands and want besides.
+func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*Admin, error) {
+	if err := s.Allows(want...); err != nil {
+		return nil, err
+	}
+	p, _ := s.Person()
+	check, err := s.standing(ctx, p.Subject, nil)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.engine.store.User(ctx, p.Subject.Tenant, p.Subject.User)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, broken("read user", err)
+	}
+	if err != nil || check.Refused != "" || !u.Admin {
+		return nil, ErrForbidden
+	}
+	return &Admin{engine: s.engine, tenant: u.Tenant, by: u.ID, fence: s.fence, s: s}, nil
+}
+
+// Operate gives the administration of a tenant to the program itself, to set up what it needs. Never call it in the name
+// of a caller.
+func (e *Engine) Operate(tenant string) *Admin {
+	return &Admin{engine: e, tenant: tenant, fence: func(context.Context) error { return nil }}
+}
+
+// Tenant is the tenant that is administered.
+func (a *Admin) Tenant() string { return a.tenant }
+
+func (a *Admin) record(ctx context.Context, ev Event) error {
+	ev.At, ev.Tenant, ev.By = a.engine.now(), a.tenant, a.by
+	if a.s != nil {
+		ev.Source = a.s.client().Source
+	}
+	return a.engine.record(ctx, ev)
+}
+
+// CreateTenant makes the tenant itself. One that exists is ErrConflict.
+func (a *Admin) CreateTenant(ctx context.Context, name string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	if err := a.engine.store.CreateTenant(ctx, Tenant{ID: a.tenant, Name: name, Status: Active, Created: a.engine.now()}); err != nil {
+		return broken("create tenant", err)
+	}
+	return a.record(ctx, Event{What: TenantCreated})
+}
+
+// NewUser is a user to be made.
+type NewUser struct {
+	Name    string // login name: exact, 1 to 64 bytes, without spaces, control or bidirectional characters
+	Display string // empty: the login name
+	Admin   bool
+	Device  bool
+}
+
+// CreateUser makes a user, or a device. A name that exists is ErrConflict; one that cannot be is ErrBadRequest.
+func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	if !goodName(n.Name) || len(n.Display) > 200 || !utf8.ValidString(n.Display) {
+		return User{}, ErrBadRequest
+	}
+	id, err := a.engine.random(16)
+	if err != nil {
+		return User{}, err
+	}
+	handle := make([]byte, 64)
+	if _, err := io.ReadFull(a.engine.rand, handle); err != nil {
+		return User{}, &UnavailableError{err}
+	}
+	if err := a.fence(ctx); err != nil {
+		return User{}, err
+	}
+	if n.Display == "" {
+		n.Display = n.Name
+	}
+	u := User{User: factors.User{Tenant: a.tenant, ID: id, Name: n.Name, Display: n.Display, Handle: handle, Device: n.Device}, Status: Active,
+		Admin: n.Admin, Created: a.engine.now()}
+	if err := a.engine.store.CreateUser(ctx, u); err != nil {
+		return User{}, broken("create user", err)
+	}
+	return u, a.record(ctx, Event{What: UserCreated, User: u.ID, Name: u.Name})
+}
+
+func goodName(name string) bool {
+	if name == "" || len(name) > 64 || !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs) {
+			return false
+		}
+	}
+	return true
+}
+
+// Users lists the users and devices of the tenant.
+func (a *Admin) Users(ctx context.Context) ([]User, error) {
+	users, err := a.engine.store.Users(ctx, a.tenant)
+	return users, broken("list users", err)
+}
+
+// User reads one.
+func (a *Admin) User(ctx context.Context, id string) (User, error) {
+	u, err := a.engine.store.User(ctx, a.tenant, id)
+	return u, broken("read user", err)
+}
+
+// Credentials lists a user's credentials, flagged ones too.
+func (a *Admin) Credentials(ctx context.Context, user string) ([]factors.Credential, error) {
+	all, err := a.engine.store.Credentials(ctx, a.tenant, user, "")
+	return all, broken("read credentials", err)
+}
+
+// SetStatus suspends a user or lets it in again. Suspension ends the user's sessions and running logins before it
+// returns; a login that is just finishing is caught. Administrators cannot suspend themselves (ErrConflict).
+func (a *Admin) SetStatus(ctx context.Context, user string, status Status) error {
+	if user == a.by && status != Active {
+		return ErrConflict
+	}
+	return a.changeUser(ctx, user, func(u *User) { u.Status = status }, "status "+string(status))
+}
+
+// SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves (ErrConflict).
+func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
+	if user == a.by && !admin {
+		return ErrConflict
+	}
+	detail := "administrator"
+	if !admin {
+		detail = "no administrator"
+	}
+	return a.changeUser(ctx, user, func(u *User) { u.Admin = admin }, detail)
+}
+
+func (a *Admin) changeUser(ctx context.Context, id string, change func(*User), detail string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	for range 4 {
+		u, err := a.engine.store.User(ctx, a.tenant, id)
+		if err != nil {
+			return broken("read user", err)
+		}
+		change(&u)
+		err = a.engine.store.SetUser(ctx, u)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return broken("change user", err)
+		}
+		if u.Status != Active {
+			if _, err := a.endUser(ctx, u); err != nil {
+				return err
+			}
+		}
+		return a.record(ctx, Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: detail})
+	}
+	return ErrConflict
+}
+
+func (a *Admin) endUser(ctx context.Context, u User) (int, error) {
+	m := Match{Tenant: a.tenant, Person: u.ID}
+	if u.Device {
+		m = Match{Tenant: a.tenant, Device: u.ID}
+	}
+	n, err := a.engine.store.EndSessions(ctx, m, a.engine.now())
+	return n, broken("end sessions", err)
+}
+
+// SetTenantStatus suspends the whole tenant or lets it in again. Suspension ends all its sessions and running logins.
+func (a *Admin) SetTenantStatus(ctx context.Context, status Status) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	if err := a.engine.store.SetTenantStatus(ctx, a.tenant, status); err != nil {
+		return broken("change tenant", err)
+	}
+	if status != Active {
+		if _, err := a.engine.store.EndSessions(ctx, Match{Tenant: a.tenant}, a.engine.now()); err != nil {
+			return broken("end sessions", err)
+		}
+	}
+	return a.record(ctx, Event{What: TenantChanged, Detail: "status " + string(status)})
+}
+
+// Invite makes an invitation for a user and withdraws the open ones. The code is shown this once and kept as a hash. A
+// life of zero means [DefaultInvitationLife].
+func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (code string, err error) {
+	if life <= 0 {
+		life = DefaultInvitationLife
+	}
+	u, err := a.engine.store.User(ctx, a.tenant, user)
+	if err != nil {
+		return "", broken("read user", err)
+	}
+	if code, err = a.engine.newCode(); err != nil {
+		return "", err
+	}
+	id, err := a.engine.random(12)
+	if err != nil {
+		return "", err
+	}
+	if err := a.fence(ctx); err != nil {
+		return "", err
+	}
+	now := a.engine.now()
+	inv := Invitation{ID: id, CodeHash: hashCode(code), Tenant: a.tenant, User: user, Created: now, By: a.by, Expires: now.Add(life)}
+	if err := a.engine.store.CreateInvitation(ctx, inv); err != nil {
+		return "", broken("create invitation", err)
+	}
+	return code, a.record(ctx, Event{What: InvitationIssued, User: user, Name: u.Name})
+}
+
+// crockford is Crockford's base 32: no letter that is taken for a digit.
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// newCode makes a code of 125 random bits, in groups for people to type.
+func (e *Engine) newCode() (string, error) {
+	b := make([]byte, 16)
+	if _, err := io.ReadFull(e.rand, b); err != nil {
+		return "", &UnavailableError{err}
+	}
+	text := crockford.EncodeToString(b)[:25]
+	var groups []string
+	for len(text) > 0 {
+		groups, text = append(groups, text[:5]), text[5:]
+	}
+	return strings.Join(groups, "-"), nil
+}
+
+// Invitations lists those of the tenant, newest first.
+func (a *Admin) Invitations(ctx context.Context) ([]Invitation, error) {
+	all, err := a.engine.store.Invitations(ctx, a.tenant)
+	return all, broken("list invitations", err)
+}
+
+// RevokeInvitation withdraws an open invitation.
+func (a *Admin) RevokeInvitation(ctx context.Context, id string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	if err := a.engine.store.RevokeInvitation(ctx, a.tenant, id, a.engine.now()); err != nil {
+		return broken("withdraw invitation", err)
+	}
+	return a.record(ctx, Event{What: InvitationRevoked, Detail: "invitation " + id})
+}
+
+// Sessions lists the sessions of the tenant, of one user where one is named, newest first.
+func (a *Admin) Sessions(ctx context.Context, user string) ([]Summary, error) {
+	current := ""
+	if a.s != nil {
+		current = a.s.row.Selector
+	}
+	return a.engine.summaries(ctx, Match{Tenant: a.tenant, Person: user}, a.engine.now(), current)
+}
+
+// EndSession ends a session of the tenant by its public id.
+func (a *Admin) EndSession(ctx context.Context, id string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	row, err := a.engine.revoke(ctx, Match{Tenant: a.tenant}, id, a.engine.now())
+	if err != nil {
+		return err
+	}
+	return a.record(ctx, Event{What: SessionRevoked, Reason: ReasonRevokedByAdmin, User: row.Index.Person, Session: id})
+}
+
+// EndUserSessions ends all sessions and running logins of a user and says how many.
+func (a *Admin) EndUserSessions(ctx context.Context, user string) (int, error) {
+	if err := a.fence(ctx); err != nil {
+		return 0, err
+	}
+	u, err := a.engine.store.User(ctx, a.tenant, user)
+	if err != nil {
+		return 0, broken("read user", err)
+	}
+	n, err := a.endUser(ctx, u)
+	if err != nil {
+		return n, err
+	}
+	return n, a.record(ctx, Event{What: SessionRevoked, Reason: ReasonRevokedByAdmin, User: u.ID, Name: u.Name})
+}
+
+// Deny puts a certificate on the deny list: it proves nothing from the next request on, anywhere within a second. With
+// [factors.DenyCertificate] the sessions that are tied to it have ended when Deny returns.
+func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
+	if !goodDenial(d) {
+		return ErrBadRequest
+	}
+	id, err := a.engine.random(12)
+	if err != nil {
+		return err
+	}
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	d.ID, d.Created = id, a.engine.now()
+	if err := a.engine.store.AddDenial(ctx, d); err != nil {
+		return broken("deny certificate", err)
+	}
+	a.engine.denials.forget()
+	if d.By == factors.DenyCertificate {
+		digest, _ := parseDigest(d.Value)
+		if _, err := a.engine.store.EndSessions(ctx, Match{Certificate: &digest}, a.engine.now()); err != nil {
+			return broken("end sessions", err)
+		}
+	}
+	return a.record(ctx, Event{What: CertificateDenied, Reason: ReasonCertificateDenied, Detail: string(d.By) + " " + d.Note})
+}
+
+// DenyCertificate denies exactly this certificate.
+func (a *Admin) DenyCertificate(ctx context.Context, c *x509.Certificate, note string) error {
+	d := factors.CertificateDenials(c)[0]
+	d.Note = note
+	return a.Deny(ctx, d)
+}
+
+// Denials lists what is denied.
+func (a *Admin) Denials(ctx context.Context) ([]factors.Denial, error) {
+	all, err := a.engine.store.ListDenials(ctx)
+	return all, broken("list denials", err)
+}
+
+// Allow takes a denial back.
+func (a *Admin) Allow(ctx context.Context, id string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	if err := a.engine.store.RemoveDenial(ctx, id); err != nil {
+		return broken("take denial back", err)
+	}
+	a.engine.denials.forget()
+	return a.record(ctx, Event{What: CertificateAllowed, Detail: "denial " + id})
+}
+
+// Events reads the tenant's audit trail, newest first. With f.Portal set it reads what belongs to no tenant instead.
+func (a *Admin) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+	f.Tenant = a.tenant
+	if f.Portal {
+		f.Tenant = ""
+	}
+	events, err := a.engine.store.Events(ctx, f)
+	return events, broken("read events", err)
+}

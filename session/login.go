@@ -1,0 +1,573 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
+)
+
+func hashKey(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+// Begin says which login to begin. Everything in it is a wish or a hint.
+type Begin struct {
+	Method   string // empty: the first on offer
+	Tenant   string
+	User     string
+	ReturnTo string // a path on this origin
+}
+
+// challengeLife is how long a challenge lives where its factor says nothing.
+const challengeLife = 5 * time.Minute
+
+// maxChallengeData bounds what a factor may keep with a login.
+const maxChallengeData = 16 << 10
+
+// Begin starts a login, and verifies the leading ambient factors of its method at once, from the request itself. It ends
+// a running login; a session that is there stays until the new login is complete. Where the ambient factors do not
+// verify, nothing begins and nothing ends.
+func (s *Session) Begin(ctx context.Context, b Begin) error {
+	claim := authn.Claim{Tenant: b.Tenant, User: b.User}
+	tenant := b.Tenant
+	if tenant == "" {
+		var err error
+		if tenant, err = s.ambientTenant(ctx); err != nil {
+			return err
+		}
+	}
+	m, err := s.chooseMethod(b.Method, tenant, b.ReturnTo)
+	if err != nil {
+		return err
+	}
+	if err := s.certificateThere(m); err != nil {
+		return err
+	}
+	id, err := s.engine.random(16)
+	if err != nil {
+		return err
+	}
+	state, effects, err := s.plan(s.state, authn.Begin{At: s.now, ID: id, Method: m, Claim: claim, ReturnTo: b.ReturnTo})
+	if err != nil {
+		return err
+	}
+	return s.passAmbient(ctx, state, effects)
+}
+
+// chooseMethod is the named method if it is on offer, or the first that is.
+func (s *Session) chooseMethod(name, tenant, returnTo string) (authn.Method, error) {
+	for _, m := range s.offer(tenant, returnTo) {
+		if name == "" || m.Name == name {
+			return m, nil
+		}
+	}
+	return authn.Method{}, ErrForbidden
+}
+
+// offer is what the policy offers for a tenant, above the device that is there, if any. A route is known only where the
+// caller said where it wants to go; without one, what any route of the tenant offers counts, and the guards of the
+// routes decide.
+func (s *Session) offer(tenant, route string) []authn.Method {
+	q := policy.Query{Tenant: tenant, Device: s.deviceMethod()}
+	if path, ok := policy.CleanPath(route); ok && route != "" {
+		q.Route = path
+	} else {
+		q.AnyRoute = true
+	}
+	return s.rt.policy.Offer(q)
+}
+
+func (s *Session) deviceMethod() string {
+	if a, ok := s.state.(authn.Authenticated); ok {
+		if d, ok := a.Device(); ok {
+			return d.Method.Name
+		}
+	}
+	return ""
+}
+
+// ambientTenant is the tenant that the request's own credentials map to. It picks a method and proves nothing.
+func (s *Session) ambientTenant(ctx context.Context) (string, error) {
+	if d, ok := s.state.(authn.Authenticated); ok {
+		if p, ok := d.Device(); ok {
+			return p.Subject.Tenant, nil
+		}
+	}
+	if !s.req.Peer.Present() || s.req.PeerRefused != nil {
+		return "", nil
+	}
+	for _, f := range s.rt.order {
+		if d := f.Describe(); !d.Ambient || d.Identifies == authn.IdentifiesNothing {
+			continue
+		}
+		v, err := f.Verify(ctx, factors.Verification{Request: s.factorRequest(authn.Subject{}, authn.Claim{})})
+		var rejected *factors.Rejection
+		switch {
+		case err == nil && v.Evidence.Subject.Tenant != "":
+			return v.Evidence.Subject.Tenant, nil
+		case err != nil && !errors.As(err, &rejected):
+			return "", &UnavailableError{err}
+		}
+	}
+	return "", nil
+}
+
+// certificateThere refuses a method that begins with a certificate where the request has none.
+func (s *Session) certificateThere(m authn.Method) error {
+	for _, step := range m.Steps {
+		for _, f := range step.AnyOf {
+			if !f.Tied || !f.Ambient {
+				return nil
+			}
+		}
+		if s.req.PeerRefused != nil {
+			return ErrBadRequest
+		}
+		if !s.req.Peer.Present() {
+			return ErrCertificateRequired
+		}
+	}
+	return nil
+}
+
+// passAmbient verifies the ambient factors of the open steps of the login in state, then saves it all at once.
+func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []authn.Effect) error {
+	for {
+		l, ok := runningLogin(state)
+		if !ok {
+			break
+		}
+		step, ok := l.Next()
+		if !ok || !allAmbient(step) {
+			break
+		}
+		prove, err := s.proveAmbient(ctx, l, step)
+		if err != nil {
+			return err
+		}
+		next, more, err := s.plan(state, prove)
+		if err != nil {
+			return err
+		}
+		if why, refused := refusal(more); refused {
+			s.failed(ctx, l, prove.Evidence.Factor, why, "")
+			return ErrInvalidCredential
+		}
+		state, effects = next, append(effects, more...)
+	}
+	return s.finish(ctx, state, effects)
+}
+
+func allAmbient(step authn.Step) bool {
+	return !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return !f.Ambient })
+}
+
+// runningLogin is the login under way in a state: of a guest, or inside a session.
+func runningLogin(state authn.State) (authn.Login, bool) {
+	switch st := state.(type) {
+	case authn.Authenticating:
+		return st.Login, true
+	case authn.Authenticated:
+		switch r := st.Running().(type) {
+		case authn.StepUp:
+			return r.Login, true
+		case authn.SignOn:
+			return r.Login, true
+		}
+	}
+	return authn.Login{}, false
+}
+
+// proveAmbient verifies the first ambient factor of a step that the request satisfies. A good credential costs nothing;
+// a bad one counts against its source.
+func (s *Session) proveAmbient(ctx context.Context, l authn.Login, step authn.Step) (authn.Prove, error) {
+	var last *factors.Rejection
+	factor := step.AnyOf[0].Name
+	for _, f := range step.AnyOf {
+		v, err := s.ask(ctx, l, f.Name, nil, factors.Asked{})
+		if errors.As(err, &last) {
+			factor = f.Name
+			continue
+		}
+		if err != nil {
+			return authn.Prove{}, err
+		}
+		return s.proof(ctx, l, v, "")
+	}
+	return authn.Prove{}, s.failedAmbient(ctx, l, factor, last)
+}
+
+func (s *Session) failedAmbient(ctx context.Context, l authn.Login, factor string, rejected *factors.Rejection) error {
+	if _, err := s.attemptFrom(ctx); err != nil {
+		return err
+	}
+	why, detail := factors.ReasonMalformed, ""
+	if rejected != nil {
+		why, detail = rejected.Reason, rejected.Detail
+	}
+	s.failed(ctx, l, factor, why, detail)
+	return ErrInvalidCredential
+}
+
+// failed writes to the audit log that a factor was refused.
+func (s *Session) failed(ctx context.Context, l authn.Login, factor string, why authn.Reason, detail string) {
+	ev := s.event(authn.Happened{What: authn.FactorFailed, Subject: l.Subject, Names: l.Names, Method: l.Method.Name, Factor: factor, Login: l.ID, Reason: why})
+	if ev.Name == "" {
+		ev.Name = s.engine.hashName(l.Claim.User)
+	}
+	ev.Detail = detail
+	_ = s.engine.record(ctx, ev)
+}
+
+// ask has a factor of the policy in force verify a credential.
+func (s *Session) ask(ctx context.Context, l authn.Login, factor string, credential json.RawMessage, asked factors.Asked) (factors.Verified, error) {
+	f, ok := s.rt.factors[factor]
+	if !ok {
+		return factors.Verified{}, factors.Reject(authn.ReasonNotOnOffer, "the policy no longer has the factor")
+	}
+	v, err := f.Verify(ctx, factors.Verification{Request: s.factorRequest(l.Subject, l.Claim), Credential: credential, Challenge: asked})
+	if err != nil {
+		var rejected *factors.Rejection
+		if errors.As(err, &rejected) {
+			return factors.Verified{}, err
+		}
+		return factors.Verified{}, &UnavailableError{err}
+	}
+	d := f.Describe()
+	v.Evidence.Factor, v.Evidence.Kind, v.Evidence.Ambient = d.Name, d.Kind, d.Ambient
+	return v, nil
+}
+
+// proof makes the event of a verified credential. If it completes the login, everything is looked up again.
+func (s *Session) proof(ctx context.Context, l authn.Login, v factors.Verified, challenge string) (authn.Prove, error) {
+	p := authn.Prove{At: s.now, Evidence: v.Evidence, Challenge: challenge}
+	if len(l.Evidence)+1 < len(l.Method.Steps) {
+		return p, nil
+	}
+	check, err := s.check(ctx, l, v.Evidence)
+	p.Check = &check
+	return p, err
+}
+
+// Asking is a challenge as the caller gets it.
+type Asking struct {
+	Factor     string
+	Kind       string
+	Expires    time.Time
+	PublicKey  json.RawMessage
+	RedirectTo string
+}
+
+// Challenge asks an interactive factor of the open step for a challenge. It replaces an open one.
+func (s *Session) Challenge(ctx context.Context, factor string) (Asking, error) {
+	l, ok := runningLogin(s.state)
+	if !ok {
+		return Asking{}, s.nothingRuns()
+	}
+	step, _ := l.Next()
+	f, ok := s.rt.factors[factor].(factors.Challenger)
+	if _, allowed := step.Allows(factor); !ok || !allowed {
+		return Asking{}, ErrWrongStep
+	}
+	c, err := f.Challenge(ctx, s.factorRequest(l.Subject, l.Claim))
+	if err != nil {
+		return Asking{}, s.notAsked(ctx, l, factor, err)
+	}
+	return s.issue(ctx, f.Describe(), c, false)
+}
+
+// notAsked is what becomes of a factor that would not make a challenge.
+func (s *Session) notAsked(ctx context.Context, l authn.Login, factor string, err error) error {
+	var rejected *factors.Rejection
+	if errors.As(err, &rejected) {
+		s.failed(ctx, l, factor, rejected.Reason, rejected.Detail)
+		return ErrInvalidCredential
+	}
+	return &UnavailableError{err}
+}
+
+func (s *Session) issue(ctx context.Context, d authn.Factor, c factors.Challenge, enrolment bool) (Asking, error) {
+	if len(c.Data) > maxChallengeData {
+		return Asking{}, &UnavailableError{errors.New("the challenge of a factor is too large")}
+	}
+	life := c.Lifetime
+	if life <= 0 {
+		life = challengeLife
+	}
+	id, err := s.engine.random(16)
+	if err != nil {
+		return Asking{}, err
+	}
+	issue := authn.Issue{At: s.now, Challenge: authn.Challenge{ID: id, Factor: d.Name, Data: c.Data, Issued: s.now, Expires: s.now.Add(life)}, Enrolment: enrolment}
+	if _, err := s.change(ctx, issue); err != nil {
+		return Asking{}, err
+	}
+	open, _ := openChallenge(s.state)
+	return Asking{Factor: d.Name, Kind: d.Kind, Expires: open.Expires, PublicKey: c.PublicKey, RedirectTo: c.RedirectTo}, nil
+}
+
+// openChallenge is the challenge that is open in a state.
+func openChallenge(state authn.State) (authn.Challenge, bool) {
+	var c *authn.Challenge
+	if l, ok := runningLogin(state); ok {
+		c = l.Challenge
+	} else if o, ok := onboarding(state); ok {
+		c = o.Challenge
+	} else if a, ok := state.(authn.Authenticated); ok {
+		if e, ok := a.Running().(authn.Enrolling); ok {
+			c = &e.Challenge
+		}
+	}
+	if c == nil {
+		return authn.Challenge{}, false
+	}
+	return *c, true
+}
+
+func (s *Session) nothingRuns() error {
+	if s.lapsed {
+		return ErrLoginExpired
+	}
+	return ErrWrongStep
+}
+
+// Verify hands a credential to a factor of the open step. The attempt is counted and the challenge spent before anything
+// is looked at. Whatever is wrong, the caller learns the same.
+func (s *Session) Verify(ctx context.Context, factor string, credential json.RawMessage) error {
+	l, ok := runningLogin(s.state)
+	if !ok {
+		return s.nothingRuns()
+	}
+	step, _ := l.Next()
+	d, allowed := step.Allows(factor)
+	if !allowed {
+		return ErrWrongStep
+	}
+	if d.Ambient {
+		prove, err := s.proveAmbient(ctx, l, authn.Step{AnyOf: []authn.Factor{d}})
+		if err != nil {
+			return err
+		}
+		return s.advance(ctx, prove, nil)
+	}
+	if l.Challenge == nil || l.Challenge.Factor != factor {
+		return ErrWrongStep
+	}
+	return s.verifyAnswer(ctx, l, *l.Challenge, credential)
+}
+
+func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Challenge, credential json.RawMessage) error {
+	try, err := s.attempt(ctx, c.Factor, l)
+	if err != nil {
+		return err
+	}
+	if err := s.spend(ctx, c); err != nil {
+		return err
+	}
+	fail := func(rejected *factors.Rejection) error {
+		return s.refuse(ctx, l, c, rejected)
+	}
+	if !s.now.Before(c.Expires) {
+		return fail(&factors.Rejection{Reason: authn.ReasonChallengeLate})
+	}
+	v, err := s.ask(ctx, l, c.Factor, credential, factors.Asked{ID: c.ID, Data: c.Data, Issued: c.Issued, Expires: c.Expires})
+	var rejected *factors.Rejection
+	if errors.As(err, &rejected) {
+		return fail(rejected)
+	}
+	if err != nil {
+		try.giveBack(ctx)
+		return err
+	}
+	if err := s.updateCredential(ctx, v.Update); err != nil {
+		if errors.Is(err, ErrConflict) {
+			return fail(&factors.Rejection{Reason: ReasonChangedMeanwhile})
+		}
+		return err
+	}
+	prove, err := s.proof(ctx, l, v, c.ID)
+	if err != nil {
+		return err
+	}
+	return s.advance(ctx, prove, try)
+}
+
+// spend writes a challenge to the ledger. A hundred answers at the same moment find it unspent once.
+func (s *Session) spend(ctx context.Context, c authn.Challenge) error {
+	err := s.engine.store.Spend(ctx, "challenge:"+c.ID, c.Expires.Add(time.Hour))
+	if errors.Is(err, ErrSpent) {
+		return ErrWrongStep
+	}
+	if err != nil {
+		return &UnavailableError{err}
+	}
+	return nil
+}
+
+func (s *Session) updateCredential(ctx context.Context, c *factors.Credential) error {
+	if c == nil {
+		return nil
+	}
+	used := *c
+	used.Used = s.now
+	err := s.engine.store.UpdateCredential(ctx, used)
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict
+	}
+	return broken("update credential", err)
+}
+
+// refuse records a refused answer: in the login, in the audit log, and on the credential if the factor flags it.
+func (s *Session) refuse(ctx context.Context, l authn.Login, c authn.Challenge, rejected *factors.Rejection) error {
+	if rejected.Flag != nil {
+		if err := s.flag(ctx, *rejected.Flag, rejected.Reason); err != nil {
+			return err
+		}
+	}
+	effects, err := s.change(ctx, authn.Fail{At: s.now, Factor: c.Factor, Challenge: c.ID, Reason: rejected.Reason})
+	if err != nil {
+		// The login moved on meanwhile; the refusal stands, and must be found in the log all the same.
+		s.failed(ctx, l, c.Factor, rejected.Reason, rejected.Detail)
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrWrongStep) || errors.Is(err, ErrLoginExpired) {
+			return ErrInvalidCredential
+		}
+		return err
+	}
+	if len(effects) > 0 && rejected.Detail != "" {
+		s.engine.log.InfoContext(ctx, "factor refused", "factor", c.Factor, "reason", rejected.Reason, "detail", rejected.Detail, "login", l.ID)
+	}
+	return ErrInvalidCredential
+}
+
+// flag marks a credential as no longer usable, and ends the sessions that were won with it.
+func (s *Session) flag(ctx context.Context, c factors.Credential, why authn.Reason) error {
+	for range 4 {
+		c.Flagged = why
+		err := s.engine.store.UpdateCredential(ctx, c)
+		if err == nil {
+			s.note(ctx, authn.Happened{What: CredentialFlagged, Subject: authn.Subject{Tenant: c.Tenant, User: c.User}, Factor: c.Factor, Reason: why})
+			_, err := s.engine.endSessionsWith(ctx, c.Tenant, c.User, c.Factor, c.ID, "", s.now)
+			return err
+		}
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return broken("flag credential", err)
+		}
+		if c, err = s.engine.store.Credential(ctx, c.Tenant, c.Factor, c.ID); err != nil {
+			return broken("flag credential", err)
+		}
+	}
+	return &UnavailableError{errors.New("a credential could not be flagged")}
+}
+
+// advance applies a proof, then whatever ambient steps follow it.
+func (s *Session) advance(ctx context.Context, prove authn.Prove, try *attempt) error {
+	state, effects, err := s.plan(s.state, prove)
+	if err != nil {
+		return err
+	}
+	if _, refused := refusal(effects); refused {
+		if err := s.commit(ctx, state, effects); err != nil && !errors.Is(err, ErrConflict) {
+			return err
+		}
+		return ErrInvalidCredential
+	}
+	if l, ok := runningLogin(state); ok {
+		if step, ok := l.Next(); ok && allAmbient(step) {
+			err = s.passAmbient(ctx, state, effects)
+			return s.settled(ctx, err, try)
+		}
+	}
+	return s.settled(ctx, s.finish(ctx, state, effects), try)
+}
+
+func (s *Session) settled(ctx context.Context, err error, try *attempt) error {
+	if err == nil && try != nil {
+		try.giveBack(ctx)
+	}
+	return err
+}
+
+// finish saves. If a principal was made or grew, the subject is looked up once more afterwards: whoever was suspended,
+// or lost the credential, between the check and the save is caught here, and whoever is suspended later finds the row.
+func (s *Session) finish(ctx context.Context, state authn.State, effects []authn.Effect) error {
+	before := s.state
+	if err := s.commit(ctx, state, effects); err != nil {
+		return err
+	}
+	made, ok := grown(before, state)
+	if !ok {
+		return nil
+	}
+	check, err := s.standing(ctx, made.Subject, made.All())
+	if err == nil && check.Refused == "" {
+		return nil
+	}
+	if endErr := s.end(context.WithoutCancel(ctx)); endErr != nil {
+		return endErr
+	}
+	if err != nil {
+		return err
+	}
+	s.note(ctx, authn.Happened{What: authn.SessionEnded, Subject: made.Subject, Names: made.Names, Method: made.Method.Name, Login: made.Login, Reason: check.Refused})
+	return ErrInvalidCredential
+}
+
+// grown is the principal that a change made, or made prove more.
+func grown(before, after authn.State) (authn.Principal, bool) {
+	a, ok := after.(authn.Authenticated)
+	if !ok {
+		return authn.Principal{}, false
+	}
+	p := a.Principal()
+	b, ok := before.(authn.Authenticated)
+	if !ok {
+		return p, true
+	}
+	q := b.Principal()
+	return p, p.Login != q.Login || len(p.Added) != len(q.Added) || !p.AuthenticatedAt().Equal(q.AuthenticatedAt())
+}
+
+// Cancel ends what runs: a login, a workflow, a step-up. What was there before is left.
+func (s *Session) Cancel(ctx context.Context) error {
+	_, err := s.change(ctx, authn.Cancel{At: s.now})
+	return err
+}
+
+// SignOut ends the person's part of the session; a device beneath stays unless all is set. It wins against every request
+// in flight.
+func (s *Session) SignOut(ctx context.Context, all bool) error {
+	if s.row.Selector == "" {
+		return nil
+	}
+	a, ok := s.state.(authn.Authenticated)
+	_, device := authn.Principal{}, false
+	if ok {
+		_, device = a.Device()
+	}
+	_, person := s.Person()
+	if ok && device && person && !all {
+		_, err := s.change(ctx, authn.SignOut{At: s.now})
+		return err
+	}
+	_, effects, err := s.plan(s.state, authn.SignOut{At: s.now, All: true})
+	if err != nil {
+		effects = nil // a guest with values only: there is nothing to say
+	}
+	events := s.events(effects)
+	if err := s.end(ctx); err != nil {
+		return err
+	}
+	return s.engine.record(ctx, events...)
+}
