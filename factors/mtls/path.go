@@ -1,0 +1,150 @@
+package mtls
+
+import (
+	"crypto/x509"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
+)
+
+// maxPaths is how many paths to anchors are looked at for one certificate.
+const maxPaths = 8
+
+// trust is a set of anchors to which paths are built.
+type trust struct {
+	anchors []policy.Anchor
+	roots   *x509.CertPool
+}
+
+func newTrust(anchors []policy.Anchor) trust {
+	t := trust{anchors: anchors, roots: x509.NewCertPool()}
+	for _, a := range anchors {
+		for _, c := range a.Certificates {
+			t.roots.AddCert(c)
+		}
+	}
+	return t
+}
+
+// path leads from a leaf to an anchor.
+type path struct {
+	chain     []*x509.Certificate // leaf first, a certificate of the anchor last
+	anchor    policy.Anchor
+	notBefore time.Time // the latest of the chain
+	notAfter  time.Time // the earliest
+}
+
+// covers reports whether the whole path is valid at a time. Certificates end with the second of their NotAfter.
+func (p path) covers(now time.Time) bool {
+	now = now.Truncate(time.Second)
+	return !now.Before(p.notBefore) && !now.After(p.notAfter)
+}
+
+// paths builds the paths for TLS client authentication that are valid now. presented is leaf first, all others are
+// hints. There is at least one path, or the error is a [*factors.Rejection].
+func (t trust) paths(presented []*x509.Certificate, now time.Time) ([]path, error) {
+	leaf := presented[0]
+	if t.isAnchor(leaf) {
+		return nil, factors.Reject(ReasonUntrusted, "it is a trust anchor itself")
+	}
+	if err := checkLeaf(leaf); err != nil {
+		return nil, err
+	}
+	hints, dropped := usable(presented[1:])
+	options := x509.VerifyOptions{
+		Roots:         t.roots,
+		Intermediates: hints,
+		CurrentTime:   now.Truncate(time.Second),
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	chains, err := readable(leaf).Verify(options)
+	if err != nil {
+		return nil, untrusted(leaf, options, err, dropped)
+	}
+	paths := t.ending(leaf, chains)
+	if len(paths) == 0 {
+		return nil, factors.Reject(ReasonUntrusted, "no path ends in an anchor of this factor")
+	}
+	return paths, nil
+}
+
+func (t trust) isAnchor(c *x509.Certificate) bool {
+	return slices.ContainsFunc(t.anchors, func(a policy.Anchor) bool {
+		return slices.ContainsFunc(a.Certificates, func(o *x509.Certificate) bool { return sameCertificate(o, c) })
+	})
+}
+
+// usable are the intermediates that a path may lead through, and why the first of the others was left out. Leaving them
+// out before the path is built lets a path around them be found.
+func usable(presented []*x509.Certificate) (*x509.CertPool, error) {
+	var dropped error
+	pool := x509.NewCertPool()
+	for _, c := range presented {
+		if err := checkIntermediate(c); err == nil {
+			pool.AddCert(c)
+		} else if dropped == nil {
+			dropped = err
+		}
+	}
+	return pool, dropped
+}
+
+// untrusted says why no path was found. That a certificate is out of date is said only of one that is good otherwise: a
+// forged one is forged first.
+func untrusted(leaf *x509.Certificate, options x509.VerifyOptions, err error, dropped error) error {
+	now := options.CurrentTime
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		options.CurrentTime = leaf.NotBefore
+		if now.After(leaf.NotAfter) {
+			options.CurrentTime = leaf.NotAfter
+		}
+		if _, err := readable(leaf).Verify(options); err == nil {
+			if now.After(leaf.NotAfter) {
+				return factors.Reject(ReasonExpired, "it ended %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+			}
+			return factors.Reject(ReasonNotYetValid, "it begins %s", leaf.NotBefore.UTC().Format(time.RFC3339))
+		}
+	}
+	if rejection, ok := errors.AsType[*factors.Rejection](dropped); ok {
+		return rejection
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.IncompatibleUsage {
+		return factors.Reject(ReasonNotForClients, "a CA of its path may not sign certificates for clients")
+	}
+	return factors.Reject(ReasonUntrusted, "no path leads to an anchor of this factor")
+}
+
+// ending makes paths of the chains that end in an anchor. The leaf is the one presented, not a copy.
+func (t trust) ending(leaf *x509.Certificate, chains [][]*x509.Certificate) []path {
+	var paths []path
+	for _, chain := range chains {
+		if len(chain) < 2 || len(paths) == maxPaths {
+			continue
+		}
+		last := chain[len(chain)-1]
+		for _, a := range t.anchors {
+			if slices.ContainsFunc(a.Certificates, func(o *x509.Certificate) bool { return sameCertificate(o, last) }) {
+				paths = append(paths, newPath(leaf, chain, a))
+				break
+			}
+		}
+	}
+	return paths
+}
+
+func newPath(leaf *x509.Certificate, chain []*x509.Certificate, anchor policy.Anchor) path {
+	p := path{chain: slices.Clone(chain), anchor: anchor, notBefore: leaf.NotBefore, notAfter: leaf.NotAfter}
+	p.chain[0] = leaf
+	for _, c := range chain {
+		if c.NotBefore.After(p.notBefore) {
+			p.notBefore = c.NotBefore
+		}
+		if c.NotAfter.Before(p.notAfter) {
+			p.notAfter = c.NotAfter
+		}
+	}
+	return p
+}

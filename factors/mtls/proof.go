@@ -1,0 +1,166 @@
+package mtls
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/factors"
+)
+
+// proof is what came of verifying a certificate, and what a connection remembers of it. All but the holders' users is
+// fixed once it is made.
+type proof struct {
+	by          *Verifier
+	leaf        *x509.Certificate
+	certificate [sha256.Size]byte
+	key         [sha256.Size]byte
+	holders     []*holder // at least one
+}
+
+// holder is whom a certificate names under one of its paths.
+type holder struct {
+	path
+	named
+	found atomic.Pointer[lookup]
+}
+
+// lookup is the user that a holder's name had at a time.
+type lookup struct {
+	at   time.Time
+	user factors.User
+}
+
+// lookupFresh is how long a connection may go without asking the directory again whose a name is. Verify always asks.
+const lookupFresh = time.Second
+
+func (l *lookup) fresh(now time.Time) bool {
+	if l == nil {
+		return false
+	}
+	age := now.Sub(l.at)
+	return age >= 0 && age < lookupFresh
+}
+
+// prove verifies the certificate in full, or takes what the connection remembers of the same certificate and the same
+// factor. Its time window and the denials are looked at by choose, each time.
+func (v *Verifier) prove(r factors.Request) (*proof, error) {
+	leaf := r.Peer.Leaf()
+	memo := r.Peer.Memo()
+	if known, ok := memo.Load(v.memoKey); ok {
+		if p, ok := known.(*proof); ok && p.by == v && sameCertificate(p.leaf, leaf) && p.covers(r.Now) {
+			return p, nil
+		}
+	}
+	p, err := v.verify(r.Peer.Certificates(), r.Now)
+	if err != nil {
+		return nil, err
+	}
+	memo.Store(v.memoKey, p)
+	return p, nil
+}
+
+// covers reports whether every path is valid at a time, so that nothing new could be found by looking again.
+func (p *proof) covers(now time.Time) bool {
+	for _, h := range p.holders {
+		if !h.path.covers(now) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof, error) {
+	if err := checkBounds(presented); err != nil {
+		return nil, err
+	}
+	leaf := presented[0]
+	found, err := readNames(leaf)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	paths, err := v.trust.paths(presented, now)
+	if err != nil {
+		return nil, err
+	}
+	if why := found.fault(); why != "" {
+		return nil, factors.Reject(ReasonBadName, "%s", why)
+	}
+	p := &proof{
+		by: v, leaf: leaf,
+		certificate: sha256.Sum256(leaf.Raw),
+		key:         sha256.Sum256(leaf.RawSubjectPublicKeyInfo),
+	}
+	var first error
+	for _, path := range paths {
+		who, err := v.settings.rules.apply(found, path.anchor)
+		if err == nil {
+			p.holders = append(p.holders, &holder{path: path, named: who})
+		} else if first == nil {
+			first = err
+		}
+	}
+	if len(p.holders) == 0 {
+		return nil, first
+	}
+	return p, nil
+}
+
+func unreadable(err error) error {
+	if err == errTooManyNames {
+		return factors.Reject(ReasonTooLarge, "it has too many names")
+	}
+	return factors.Reject(ReasonBadName, "its names cannot be read")
+}
+
+// choose picks the holder that a request is about: of those without a denied certificate in their path, one of the
+// tenant and anchor that are asked for, where there is one. If what is left names more than one, none is chosen.
+func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wanted) (*holder, error) {
+	var chosen *holder
+	ambiguous, rank := false, 0
+	for _, h := range p.holders {
+		denied, err := v.denied(ctx, r, h)
+		if err != nil {
+			return nil, err
+		}
+		if denied {
+			continue
+		}
+		n := 1
+		if w.tenant != "" && h.tenant == w.tenant {
+			n += 2
+		}
+		if w.anchor != "" && h.anchor.Name == w.anchor {
+			n++
+		}
+		switch {
+		case n > rank:
+			chosen, rank, ambiguous = h, n, false
+		case n == rank && h.named != chosen.named:
+			ambiguous = true
+		}
+	}
+	switch {
+	case chosen == nil:
+		return nil, factors.Reject(factors.ReasonRevoked, "a certificate in its path is denied")
+	case ambiguous:
+		return nil, factors.Reject(ReasonAmbiguous, "its paths end in anchors that name different subjects")
+	}
+	return chosen, nil
+}
+
+func (v *Verifier) denied(ctx context.Context, r factors.Request, h *holder) (bool, error) {
+	for _, c := range h.chain {
+		denied, err := v.env.Denials.Denied(ctx, r.Now, c)
+		if err != nil {
+			return false, fmt.Errorf("mtls: denials: %w", err)
+		}
+		if denied {
+			return true, nil
+		}
+	}
+	return false, nil
+}
