@@ -20,8 +20,8 @@ const (
 // ErrFault is what a call answers that was made to fail, wrapped. It is none of the errors that a store answers by contract.
 var ErrFault = errors.New("storetest: injected fault")
 
-// Faulty makes calls of a store fail. fail is asked once for each call: op is the name of the method, n says the how
-// manieth call of that method it is, from 1. The store it returns is safe for concurrent use if fail is.
+// Faulty makes calls of a store fail. fail is asked once for each call: op is the name of the method, n
+// counts the calls of that method from 1. The store it returns is safe for concurrent use if fail is.
 func Faulty(s session.Store, fail func(op string, n int) Fault) session.Store {
 	var mu sync.Mutex
 	calls := map[string]int{}

@@ -1,0 +1,152 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/sallyport-auth/sallyport/session"
+)
+
+const (
+	tenantColumns = `id, name, status, epoch, created`
+	readTenant    = `SELECT ` + tenantColumns + ` FROM tenants WHERE id = ?`
+	listTenants   = `SELECT ` + tenantColumns + ` FROM tenants ORDER BY id`
+	addTenant     = `INSERT INTO tenants (` + tenantColumns + `) VALUES (?, ?, ?, ?, ?)`
+	setTenant     = `UPDATE tenants SET status = ?, epoch = epoch + 1 WHERE id = ?`
+
+	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created`
+	readUser     = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND id = ?`
+	userNamed    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND name = ? AND device = ?`
+	userByHandle = `SELECT ` + userColumns + ` FROM users WHERE handle = ?`
+	listUsers    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? ORDER BY name, id`
+	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	setUser      = `UPDATE users SET name = ?, display = ?, status = ?, admin = ?, epoch = epoch + 1 WHERE tenant = ? AND id = ? AND epoch = ?`
+	bumpUser     = `UPDATE users SET epoch = epoch + 1 WHERE tenant = ? AND id = ?`
+	userEpoch    = `SELECT epoch FROM users WHERE tenant = ? AND id = ?`
+)
+
+type scanner = interface{ Scan(...any) error }
+
+func scanTenant(row scanner) (session.Tenant, error) {
+	var t session.Tenant
+	var epoch, created int64
+	err := row.Scan(&t.ID, &t.Name, &t.Status, &epoch, &created)
+	t.Epoch, t.Created = uint64(epoch), moment(created)
+	return t, err
+}
+
+func scanUser(row scanner) (session.User, error) {
+	var u session.User
+	var epoch, created int64
+	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created)
+	u.Epoch, u.Created = uint64(epoch), moment(created)
+	return u, err
+}
+
+// Tenant implements [session.Directory].
+func (s *Store) Tenant(ctx context.Context, id string) (session.Tenant, error) {
+	if err := ctx.Err(); err != nil {
+		return session.Tenant{}, err
+	}
+	t, err := scanTenant(s.hot.tenant.QueryRowContext(ctx, id))
+	return orNone(t, failed(ctx, "tenant", err))
+}
+
+// orNone keeps half-read values from being handed out with an error.
+func orNone[T any](v T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return v, nil
+}
+
+// Tenants implements [session.Directory]. They come sorted by id.
+func (s *Store) Tenants(ctx context.Context) ([]session.Tenant, error) {
+	return collect(ctx, s, "tenants", scanTenant, listTenants)
+}
+
+// CreateTenant implements [session.Directory].
+func (s *Store) CreateTenant(ctx context.Context, t session.Tenant) error {
+	if t.ID == "" {
+		return errors.New("sqlite: a tenant without id")
+	}
+	_, err := s.exec(ctx, "create tenant", addTenant, t.ID, t.Name, string(t.Status), signed(t.Epoch), nanos(t.Created))
+	return err
+}
+
+// SetTenantStatus implements [session.Directory].
+func (s *Store) SetTenantStatus(ctx context.Context, id string, status session.Status) error {
+	n, err := s.exec(ctx, "set tenant status", setTenant, string(status), id)
+	if err == nil && n == 0 {
+		return session.ErrNotFound
+	}
+	return err
+}
+
+// User implements [session.Directory].
+func (s *Store) User(ctx context.Context, tenant, id string) (session.User, error) {
+	if err := ctx.Err(); err != nil {
+		return session.User{}, err
+	}
+	u, err := scanUser(s.hot.user.QueryRowContext(ctx, tenant, id))
+	return orNone(u, failed(ctx, "user", err))
+}
+
+// UserNamed implements [session.Directory].
+func (s *Store) UserNamed(ctx context.Context, tenant, name string, device bool) (session.User, error) {
+	u, err := scanUser(s.read.QueryRowContext(ctx, userNamed, tenant, name, device))
+	return orNone(u, failed(ctx, "user", err))
+}
+
+// UserByHandle implements [session.Directory].
+func (s *Store) UserByHandle(ctx context.Context, handle []byte) (session.User, error) {
+	u, err := scanUser(s.read.QueryRowContext(ctx, userByHandle, handle))
+	return orNone(u, failed(ctx, "user", err))
+}
+
+// Users implements [session.Directory].
+func (s *Store) Users(ctx context.Context, tenant string) ([]session.User, error) {
+	return collect(ctx, s, "users", scanUser, listUsers, tenant)
+}
+
+// CreateUser implements [session.Directory]. A user may be without handle; a tenant that is not there is
+// [session.ErrNotFound].
+func (s *Store) CreateUser(ctx context.Context, u session.User) error {
+	if u.ID == "" || u.Name == "" {
+		return errors.New("sqlite: a user without id or name")
+	}
+	var handle any
+	if len(u.Handle) > 0 {
+		handle = u.Handle
+	}
+	_, err := s.exec(ctx, "create user", addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
+		u.Admin, signed(u.Epoch), nanos(u.Created))
+	return err
+}
+
+// SetUser implements [session.Directory].
+func (s *Store) SetUser(ctx context.Context, u session.User) error {
+	if u.Name == "" {
+		return errors.New("sqlite: a user without name")
+	}
+	return s.transact(ctx, "set user", func(tx *sql.Tx) error {
+		if err := checkEpoch(ctx, tx, u.Tenant, u.ID, u.Epoch); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, setUser, u.Name, u.Display, string(u.Status), u.Admin, u.Tenant, u.ID, signed(u.Epoch))
+		return err
+	})
+}
+
+func checkEpoch(ctx context.Context, tx *sql.Tx, tenant, id string, want uint64) error {
+	var epoch int64
+	if err := tx.QueryRowContext(ctx, userEpoch, tenant, id).Scan(&epoch); err != nil {
+		return err
+	}
+	if epoch != signed(want) {
+		return session.ErrConflict
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	sqlite3 "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// applicationID is what the first migration writes into the header of the file.
+const applicationID = 0x536c7970
+
+// patience is how long a statement waits for another process, and how long [Open] tries where SQLite doesn't wait.
+const patience = 5 * time.Second
+
+func connector(path string, o Options, writes bool) (driver.Connector, error) {
+	q := url.Values{}
+	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()))
+	q.Add("_pragma", "foreign_keys(1)")
+	q.Add("_pragma", "trusted_schema(0)")
+	if writes {
+		q.Set("_txlock", "immediate")
+		q.Add("_pragma", "synchronous("+synchronous(o)+")")
+	} else {
+		q.Add("_pragma", "query_only(1)")
+	}
+	return sqlite3.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode())
+}
+
+func synchronous(o Options) string {
+	if o.LoseLastCommitsInPowerCut {
+		return "NORMAL"
+	}
+	return "FULL"
+}
+
+// migrate looks at the file before it changes anything in it, then brings it to the present schema.
+func migrate(ctx context.Context, db *sql.DB) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("sqlite: another process keeps the database locked"))
+	defer cancel()
+	for {
+		err := tryMigrate(ctx, db)
+		if !busy(err) {
+			return err
+		}
+		// Switching to WAL and making the first table don't wait for another process that does the same.
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func tryMigrate(ctx context.Context, db *sql.DB) error {
+	if err := recognize(ctx, db); err != nil {
+		return err
+	}
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("sqlite: the database stays in journal mode %s", mode)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(database.DialectSQLite3, db, files,
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return ErrNewer
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return err
+	}
+	return writable(ctx, db)
+}
+
+// recognize errs if the file holds somebody else's tables.
+func recognize(ctx context.Context, db *sql.DB) error {
+	var id, tables int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return err
+	}
+	const ours = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'goose_%' AND name NOT LIKE 'sqlite_%'"
+	if err := db.QueryRowContext(ctx, ours).Scan(&tables); err != nil {
+		return err
+	}
+	if id != applicationID && (id != 0 || tables > 0) {
+		return ErrForeign
+	}
+	return nil
+}
+
+// writable errs if the file can't be written to, now rather than at the first login.
+func writable(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return tx.Rollback()
+}
+
+func code(err error) int {
+	if e := (*sqlite3.Error)(nil); errors.As(err, &e) {
+		return e.Code()
+	}
+	return 0
+}
+
+// busy reports whether another connection was in the way.
+func busy(err error) bool {
+	c := code(err) & 0xff
+	return c == codes.SQLITE_BUSY || c == codes.SQLITE_LOCKED
+}
+
+// explain says in our words what is wrong with a file.
+func explain(err error) error {
+	switch code(err) & 0xff {
+	case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
+		return ErrDamaged
+	case codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN:
+		return errors.New("sqlite: the file or its folder can't be written to")
+	}
+	return err
+}
