@@ -57,12 +57,22 @@ type Evidence struct {
 	Tie        *Tie      `json:"tie,omitempty"`
 }
 
-// identity is what makes two pieces of evidence the same secret.
-func (e Evidence) identity() string {
-	if e.Key != "" {
-		return e.Key
+// sameSecret reports whether two pieces of evidence rest on one secret.
+func (e *Evidence) sameSecret(o *Evidence) bool {
+	if e.Key != "" || o.Key != "" {
+		return e.Key == o.Key
 	}
-	return e.Factor + "\x00" + e.Credential
+	return e.Factor == o.Factor && e.Credential == o.Credential
+}
+
+// shown reports whether the secret of e is in evidence already.
+func shown(evidence []Evidence, e *Evidence) bool {
+	for i := range evidence {
+		if evidence[i].sameSecret(e) {
+			return true
+		}
+	}
+	return false
 }
 
 // Assurance is derived from evidence by [Assess] and is never stored as a number of its own.
@@ -83,29 +93,47 @@ type Assurance struct {
 // Evidence of one secret counts once. AMR values come in the order of the evidence, each once, with "mfa" behind them
 // where more than one category was shown.
 func Assess(evidence ...Evidence) Assurance {
-	var a Assurance
-	var categories Category
-	var strongest bool
+	a := measure(evidence)
 	a.AMR = []string{}
-	for i, e := range evidence {
-		if e.Strength.Category == 0 || slices.ContainsFunc(evidence[:i], func(o Evidence) bool { return o.identity() == e.identity() }) {
+	for i := range evidence {
+		if !counts(evidence, i) {
 			continue
 		}
-		s := e.Strength
-		categories |= s.Category
-		a.PhishingResistant = a.PhishingResistant || s.PhishingResistant
-		a.Hardware = a.Hardware || s.Hardware
-		a.UserVerified = a.UserVerified || s.UserVerified
-		strongest = strongest || s.PhishingResistant && s.Hardware && s.UserVerified && !e.Ambient
-		for _, v := range e.AMR {
+		for _, v := range evidence[i].AMR {
 			if v != "mfa" && !slices.Contains(a.AMR, v) {
 				a.AMR = append(a.AMR, v)
 			}
 		}
 	}
+	if a.AAL >= 2 {
+		a.AMR = append(a.AMR, "mfa")
+	}
+	return a
+}
+
+// counts reports whether a piece of evidence is worth anything beside those before it.
+func counts(evidence []Evidence, i int) bool {
+	return evidence[i].Strength.Category != 0 && !shown(evidence[:i], &evidence[i])
+}
+
+// measure is Assess without the AMR values. It does not allocate.
+func measure(evidence []Evidence) Assurance {
+	var a Assurance
+	var categories Category
+	var strongest bool
+	for i := range evidence {
+		if !counts(evidence, i) {
+			continue
+		}
+		s := evidence[i].Strength
+		categories |= s.Category
+		a.PhishingResistant = a.PhishingResistant || s.PhishingResistant
+		a.Hardware = a.Hardware || s.Hardware
+		a.UserVerified = a.UserVerified || s.UserVerified
+		strongest = strongest || s.PhishingResistant && s.Hardware && s.UserVerified && !evidence[i].Ambient
+	}
 	switch {
 	case categories == 0:
-		return a
 	case categories&Have != 0 && (categories&Know != 0 || a.UserVerified):
 		a.AAL = 2
 		if strongest {
@@ -113,9 +141,6 @@ func Assess(evidence ...Evidence) Assurance {
 		}
 	default:
 		a.AAL = 1
-	}
-	if a.AAL >= 2 {
-		a.AMR = append(a.AMR, "mfa")
 	}
 	return a
 }

@@ -140,7 +140,7 @@ func (r Requirement) MetBy(evidence []Evidence, now time.Time) bool {
 		}
 		counted = slices.DeleteFunc(slices.Clone(evidence), func(e Evidence) bool { return !e.Ambient && !fresh(e) })
 	}
-	a := Assess(counted...)
+	a := measure(counted)
 	return a.AAL >= r.AAL && (a.PhishingResistant || !r.PhishingResistant) && (a.Hardware || !r.Hardware) && (a.UserVerified || !r.UserVerified)
 }
 

@@ -99,7 +99,12 @@ type Principal struct {
 }
 
 // All is the evidence of the login and of every step-up.
-func (p Principal) All() []Evidence { return slices.Concat(p.Evidence, p.Added) }
+func (p Principal) All() []Evidence {
+	if len(p.Added) == 0 {
+		return slices.Clip(p.Evidence)
+	}
+	return slices.Concat(p.Evidence, p.Added)
+}
 
 // Assurance is what the evidence is worth.
 func (p Principal) Assurance() Assurance { return Assess(p.All()...) }

@@ -402,7 +402,7 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 	case refused != "":
 	case err != nil:
 		refused = ReasonSubject
-	case slices.ContainsFunc(l.Evidence, func(o Evidence) bool { return o.identity() == ev.identity() }):
+	case shown(l.Evidence, &ev):
 		refused = ReasonRepeated
 	}
 	l.Challenge = nil
@@ -479,7 +479,7 @@ func (p Principal) sound() Reason {
 		if why := step.accepts(ev, time.Time{}, ev.At); why != "" {
 			return why
 		}
-		if slices.ContainsFunc(p.Evidence[:i], func(o Evidence) bool { return o.identity() == ev.identity() }) {
+		if shown(p.Evidence[:i], &ev) {
 			return ReasonRepeated
 		}
 		var err error
