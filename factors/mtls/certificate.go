@@ -26,10 +26,10 @@ const (
 )
 
 var (
-	errNoCertificates = errors.New("it has no certificate")
-	errNotCA          = errors.New("a certificate in it is not of a CA")
-	errWeakKey        = errors.New("a certificate in it has a weak key: RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are good")
-	errOwnConstraints = errors.New("a certificate in it constrains names of a kind that is not checked")
+	errNoCertificates = errors.New("no certificate")
+	errNotCA          = errors.New("not a CA certificate")
+	errWeakKey        = errors.New("a weak key: RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are good")
+	errOwnConstraints = errors.New("name constraints of a kind that is not checked")
 )
 
 // checkBounds refuses a chain that is too large before anything is computed with it.
