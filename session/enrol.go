@@ -305,11 +305,11 @@ func (s *Session) Enrol(ctx context.Context, factor, name string, credential jso
 	if !ok || c.Factor != factor || !s.challengeOfEnrolment() {
 		return none, s.nothingRuns()
 	}
-	try, err := s.attemptFrom(ctx)
-	if err != nil {
+	if err := s.spend(ctx, c); err != nil {
 		return none, err
 	}
-	if err := s.spend(ctx, c); err != nil {
+	try, err := s.attemptFrom(ctx)
+	if err != nil {
 		return none, err
 	}
 	l := authn.Login{Subject: who.user.Subject(), Names: authn.Names{Tenant: who.user.Tenant, User: who.user.Name}}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -65,7 +66,12 @@ func (s *Session) Begin(ctx context.Context, b Begin) error {
 
 // chooseMethod is the named method if it is on offer, or the first that is.
 func (s *Session) chooseMethod(name, tenant, returnTo string) (authn.Method, error) {
-	for _, m := range s.offer(tenant, returnTo) {
+	offer := s.offer(tenant, returnTo)
+	if name == "" {
+		// Above a device, what a person wants is to sign in on it.
+		slices.SortStableFunc(offer, func(a, b authn.Method) int { return strings.Compare(b.On, a.On) })
+	}
+	for _, m := range offer {
 		if name == "" || m.Name == name {
 			return m, nil
 		}
@@ -340,7 +346,7 @@ func (s *Session) nothingRuns() error {
 	return ErrWrongStep
 }
 
-// Verify hands a credential to a factor of the open step. The attempt is counted and the challenge spent before anything
+// Verify hands a credential to a factor of the open step. The challenge is spent and the attempt counted before anything
 // is looked at. Whatever is wrong, the caller learns the same.
 func (s *Session) Verify(ctx context.Context, factor string, credential json.RawMessage) error {
 	l, ok := runningLogin(s.state)
@@ -366,11 +372,11 @@ func (s *Session) Verify(ctx context.Context, factor string, credential json.Raw
 }
 
 func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Challenge, credential json.RawMessage) error {
-	try, err := s.attempt(ctx, c.Factor, l)
-	if err != nil {
+	if err := s.spend(ctx, c); err != nil {
 		return err
 	}
-	if err := s.spend(ctx, c); err != nil {
+	try, err := s.attempt(ctx, c.Factor, l)
+	if err != nil {
 		return err
 	}
 	fail := func(rejected *factors.Rejection) error {
@@ -558,8 +564,7 @@ func (s *Session) SignOut(ctx context.Context, all bool) error {
 	}
 	_, person := s.Person()
 	if ok && device && person && !all {
-		_, err := s.change(ctx, authn.SignOut{At: s.now})
-		return err
+		return s.signOutPerson(ctx)
 	}
 	_, effects, err := s.plan(s.state, authn.SignOut{At: s.now, All: true})
 	if err != nil {
@@ -570,4 +575,32 @@ func (s *Session) SignOut(ctx context.Context, all bool) error {
 		return err
 	}
 	return s.engine.record(ctx, events...)
+}
+
+// signOutPerson leaves the device. A change that came in between does not save the person: it is tried again on top.
+func (s *Session) signOutPerson(ctx context.Context) error {
+	for range 8 {
+		_, err := s.change(ctx, authn.SignOut{At: s.now})
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		row, err := s.engine.store.Session(ctx, s.row.Selector, s.now)
+		if err != nil || !row.Ended.IsZero() {
+			return lostIsFine(broken("read session", err))
+		}
+		state, err := row.decode()
+		if err != nil {
+			return &UnavailableError{err}
+		}
+		live, _ := authn.At(state, s.now, row.Touched)
+		a, ok := live.(authn.Authenticated)
+		if !ok {
+			return s.end(ctx)
+		}
+		if _, person := a.Person(); !person {
+			return nil
+		}
+		s.row, s.stored, s.state = row, live, live
+	}
+	return &UnavailableError{errors.New("the session changed again and again")}
 }

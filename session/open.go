@@ -112,10 +112,23 @@ func (s *Session) restore(ctx context.Context, row Row) error {
 	if err := s.checkTies(ctx); err != nil {
 		return err
 	}
+	if s.why != "" {
+		s.noteRefused(ctx, row, live)
+	}
 	if s.row.Selector == "" {
 		return nil
 	}
 	return s.seen(ctx, changed)
+}
+
+// noteRefused writes down that somebody has the cookie of a session and not its certificate.
+func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
+	ev := s.event(authn.Happened{What: SessionRefused, Reason: s.why})
+	ev.Session, ev.Tenant, ev.User = publicID(row.Selector), row.Index.Tenant, row.Index.Person
+	if a, ok := live.(authn.Authenticated); ok {
+		ev.Name, ev.Method = a.Principal().Names.User, a.Principal().Method.Name
+	}
+	_ = s.engine.record(ctx, ev)
 }
 
 // detach makes the caller a guest on this request, without a row of its own.
