@@ -1,0 +1,347 @@
+package mtls
+
+import (
+	"crypto/x509"
+	"encoding/asn1"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+)
+
+func TestMatch(t *testing.T) {
+	spiffe := "spiffe://corp.example/{tenant}/kiosk/{user}"
+	for _, c := range []struct {
+		from             source
+		pattern, value   string
+		user, tenant, no string
+	}{
+		{from: fromCommonName, pattern: "{user}", value: "alice", user: "alice"},
+		{from: fromCommonName, pattern: "{user}", value: "Alice Smith", user: "Alice Smith"},
+		{from: fromCommonName, pattern: "{user}", value: "", no: "empty capture"},
+		{from: fromCommonName, pattern: "corp-{user}", value: "corp-alice", user: "alice"},
+		{from: fromCommonName, pattern: "corp-{user}", value: "corp-", no: "empty capture"},
+		{from: fromCommonName, pattern: "corp-{user}", value: "Corp-alice", no: "case"},
+		{from: fromCommonName, pattern: "{user}-laptop", value: "alice-laptop", user: "alice"},
+		{from: fromCommonName, pattern: "{user}-laptop", value: "alice-laptop-2", no: "rest behind"},
+		{from: fromCommonName, pattern: "{user}-laptop", value: "a-b-laptop", no: "crosses the separator"},
+		{from: fromCommonName, pattern: "device {user}", value: "device  bob", no: "capture begins with a space"},
+		{from: fromCommonName, pattern: "alice", value: "alice"},
+		{from: fromCommonName, pattern: "alice", value: "alic", no: "whole value"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/lobby", user: "lobby", tenant: "corp"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/lobby/2", no: "segment behind"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/a/b/kiosk/lobby", no: "segment between"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example//kiosk/lobby", no: "empty tenant"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/", no: "empty user"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/lobby?x", no: "query"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/lobby#x", no: "fragment"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/%6cobby", no: "encoded"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example/corp/kiosk/..", no: "relative"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://CORP.example/corp/kiosk/lobby", no: "case"},
+		{from: fromURI, pattern: spiffe, value: "spiffe://corp.example.evil/corp/kiosk/lobby", no: "another domain"},
+		{from: fromDNS, pattern: "{user}.{tenant}.kiosks.example", value: "lobby.corp.kiosks.example", user: "lobby", tenant: "corp"},
+		{from: fromDNS, pattern: "{user}.{tenant}.kiosks.example", value: "a.lobby.corp.kiosks.example", no: "crosses a dot"},
+		{from: fromDNS, pattern: "{user}.{tenant}.kiosks.example", value: "lobby.corp.kiosks.example.evil.example", no: "rest behind"},
+		{from: fromEmail, pattern: "{user}@acme.example", value: "bob@acme.example", user: "bob"},
+		{from: fromEmail, pattern: "{user}@acme.example", value: "bob@acme.example@acme.example", no: "two"},
+		{from: fromUPN, pattern: "{user}@CORP.EXAMPLE", value: "bob@corp.example", no: "case"},
+	} {
+		p, err := parsePattern(c.from, c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, tenant, ok := p.match(c.value)
+		if c.no != "" {
+			if ok {
+				t.Errorf("%s matches %q (%s)", c.pattern, c.value, c.no)
+			}
+			continue
+		}
+		if !ok || user != c.user || tenant != c.tenant {
+			t.Errorf("%s, %q: %q %q %v", c.pattern, c.value, user, tenant, ok)
+		}
+	}
+}
+
+func TestBadPatterns(t *testing.T) {
+	for _, c := range []struct {
+		from    source
+		pattern string
+	}{
+		{fromCommonName, "{user"}, {fromCommonName, "user}"}, {fromCommonName, "{}"}, {fromCommonName, "{name}"},
+		{fromCommonName, "{User}"}, {fromCommonName, "{{user}}"}, {fromCommonName, "{user}{tenant}"},
+		{fromCommonName, "{user}-{user}"}, {fromCommonName, " {user}"}, {fromCommonName, "{user} "},
+		{fromCommonName, "a\u202e{user}"}, {fromCommonName, "a\n{user}"}, {fromCommonName, strings.Repeat("a", 257)},
+		{fromCommonName, "a\xff{user}"}, {fromURI, "spiffe://ü/{user}"}, {fromDNS, "{user}.ki_osk"}, {fromDNS, "{user}..example"},
+		{fromDNS, "-{user}"}, {fromDNS, "*.{user}"}, {fromEmail, "@{user}"}, {fromEmail, "acme.example"}, {fromEmail, "{user}@@x"},
+		{fromUPN, "corp"}, {fromUPN, "{user}@"},
+	} {
+		if _, err := parsePattern(c.from, c.pattern); err == nil {
+			t.Errorf("%s %q is taken", c.from, c.pattern)
+		}
+	}
+	for _, good := range []struct {
+		from    source
+		pattern string
+	}{{fromEmail, "{user}"}, {fromEmail, "{user}.x"}, {fromUPN, "{user}@{tenant}.example"}, {fromDNS, "{user}"}} {
+		if _, err := parsePattern(good.from, good.pattern); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Whatever a pattern matches can be put together again from what it captured.
+func FuzzPattern(f *testing.F) {
+	f.Add("{user}@acme.example", "bob@acme.example")
+	f.Add("spiffe://corp.example/{tenant}/kiosk/{user}", "spiffe://corp.example/corp/kiosk/lobby")
+	f.Add("{user}.{tenant}.x", "a.b.x")
+	f.Fuzz(func(t *testing.T, text, value string) {
+		for _, from := range sources[:5] {
+			p, err := parsePattern(from, text)
+			if err != nil {
+				continue
+			}
+			user, tenant, ok := p.match(value)
+			if !ok {
+				continue
+			}
+			var again strings.Builder
+			for i, q := range p.parts {
+				part := q.literal + map[string]string{"user": user, "tenant": tenant}[q.capture]
+				if q.capture != "" && part == "" {
+					t.Fatalf("%q, %q: empty {%s}", text, value, q.capture)
+				}
+				if q.capture != "" && i+1 < len(p.parts) {
+					if r, _ := utf8.DecodeRuneInString(p.parts[i+1].literal); strings.ContainsRune(part, r) {
+						t.Fatalf("%q, %q: {%s} is %q", text, value, q.capture, part)
+					}
+				}
+				again.WriteString(part)
+			}
+			if again.String() != value {
+				t.Fatalf("%q, %q: %q", text, value, again.String())
+			}
+		}
+	})
+}
+
+// Reading names never panics, and what is read is literally in the certificate.
+func FuzzNames(f *testing.F) {
+	ca := mtlstest.NewCA(f, "CA")
+	l := mtlstest.Leaf{CN: "alice", URIs: []string{"spiffe://x/y"}, DNS: []string{"a.example"}, Emails: []string{"a@b"}, UPNs: []string{"a@B"}}
+	c := ca.Issue(l).Leaf
+	f.Add(c.RawSubject, l.SubjectAltName(f).Value)
+	f.Fuzz(func(t *testing.T, subject, san []byte) {
+		n := names{}
+		if n.readSubject(subject) == nil {
+			for _, s := range n[fromCommonName] {
+				if !strings.Contains(string(subject), s) {
+					t.Fatalf("%q is not in the subject", s)
+				}
+			}
+		}
+		n = names{}
+		if n.readSAN(san) == nil {
+			count := 0
+			for _, values := range n {
+				for _, s := range values {
+					if count++; !strings.Contains(string(san), s) {
+						t.Fatalf("%q is not in the SAN", s)
+					}
+				}
+			}
+			if count > maxSANs {
+				t.Fatalf("%d names", count)
+			}
+		}
+		_ = n.fault()
+	})
+}
+
+func TestReadNames(t *testing.T) {
+	ca := mtlstest.NewCA(t, "CA")
+	l := mtlstest.Leaf{
+		CN: "alice", CNs: []string{"second"}, URIs: []string{"spiffe://x/%41", "urn:b"}, DNS: []string{"a.example"},
+		Emails: []string{"a@b.example"}, UPNs: []string{"alice@CORP.EXAMPLE"},
+	}
+	c := ca.Issue(l).Leaf
+	n, err := readNames(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[source]string{
+		fromCommonName: "alice second", fromURI: "spiffe://x/%41 urn:b", fromDNS: "a.example",
+		fromEmail: "a@b.example", fromUPN: "alice@CORP.EXAMPLE",
+	} {
+		if got := strings.Join(n[from], " "); got != want {
+			t.Errorf("%s: %q, want %q", from, got, want)
+		}
+	}
+}
+
+// Several CNs in one RDN are several too.
+func TestMultiValuedRDN(t *testing.T) {
+	n := names{}
+	cn := func(s string) attribute {
+		der, _ := asn1.Marshal(s)
+		return attribute{Type: oidCommonName, Value: asn1.RawValue{FullBytes: der}}
+	}
+	der, err := asn1.Marshal([]attributesSET{{cn("alice"), cn("bobby")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.readSubject(der); err != nil || len(n[fromCommonName]) != 2 {
+		t.Errorf("%v, %v", n, err)
+	}
+}
+
+func TestMalformedSAN(t *testing.T) {
+	good := mtlstest.Leaf{UPNs: []string{"a@B"}}.SubjectAltName(t).Value
+	for name, der := range map[string][]byte{
+		"empty":                    {},
+		"no name":                  {0x30, 0},
+		"trailing byte":            append(append([]byte{}, good...), 0),
+		"long form of a length":    {0x30, 0x81, 3, 0x82, 1, 'a'},
+		"universal class":          {0x30, 3, 0x0c, 1, 'a'},
+		"compound e-mail":          {0x30, 5, 0xa1, 3, 0x0c, 1, 'a'},
+		"primitive otherName":      {0x30, 3, 0x80, 1, 'a'},
+		"otherName of nothing":     {0x30, 2, 0xa0, 0},
+		"unknown tag":              {0x30, 3, 0x89, 1, 'a'},
+		"UPN as IA5String":         replaced(good, 0x0c, 0x16),
+		"UPN with a byte too many": {0x30, 20, 0xa0, 18, 6, 10, 0x2b, 6, 1, 4, 1, 0x82, 0x37, 0x14, 2, 3, 0xa0, 4, 0x0c, 1, 'a', 0},
+	} {
+		if err := (names{}).readSAN(der); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+	if err := (names{}).readSAN(good); err != nil {
+		t.Error(err)
+	}
+}
+
+func replaced(der []byte, old, now byte) []byte {
+	out := append([]byte{}, der...)
+	i := strings.LastIndexByte(string(out), old)
+	out[i] = now
+	return out
+}
+
+func TestEverySource(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	for _, c := range []struct {
+		rule writtenRule
+		leaf mtlstest.Leaf
+		why  authn.Reason
+	}{
+		{writtenRule{"subject.cn", "{user}", "corp"}, mtlstest.Leaf{CN: "alice"}, ""},
+		{writtenRule{"san.uri", "spiffe://corp.example/{tenant}/{user}", ""}, mtlstest.Leaf{URIs: []string{"spiffe://corp.example/corp/alice"}}, ""},
+		{writtenRule{"san.dns", "{user}.{tenant}.kiosks.example", ""}, mtlstest.Leaf{DNS: []string{"alice.corp.kiosks.example"}}, ""},
+		{writtenRule{"san.dns", "{user}.{tenant}.kiosks.example", ""}, mtlstest.Leaf{DNS: []string{"alice.corp.kiosks.example", "x.example"}}, ReasonAmbiguous},
+		{writtenRule{"san.dns", "{user}.{tenant}.kiosks.example", ""}, mtlstest.Leaf{DNS: []string{"*.corp.kiosks.example"}}, ReasonBadName},
+		{writtenRule{"san.email", "{user}@corp.example", "corp"}, mtlstest.Leaf{Emails: []string{"alice@corp.example"}}, ""},
+		{writtenRule{"san.email", "{user}@corp.example", "corp"}, mtlstest.Leaf{Emails: []string{"alice@corp.example", "b@corp.example"}}, ReasonAmbiguous},
+		{writtenRule{"san.upn", "{user}@CORP.EXAMPLE", "corp"}, mtlstest.Leaf{CN: "x", CNs: []string{"Users"}, UPNs: []string{"alice@CORP.EXAMPLE"}}, ""},
+		{writtenRule{"san.upn", "{user}@CORP.EXAMPLE", "corp"}, mtlstest.Leaf{UPNs: []string{"alice@CORP.EXAMPLE", "bob@CORP.EXAMPLE"}}, ReasonAmbiguous},
+		{writtenRule{"san.upn", "{user}@CORP.EXAMPLE", "corp"}, mtlstest.Leaf{CN: "x", UPNs: []string{"al\u200bice@CORP.EXAMPLE"}}, ReasonBadName},
+		{writtenRule{"san.upn", "{user}@CORP.EXAMPLE", "corp"}, mtlstest.Leaf{CN: "x", UPNs: []string{"alice@corp.example"}}, ReasonUnmapped},
+	} {
+		// A SAN beside an empty subject must be critical; crypto/x509 makes it so, and cannot read a lone UPN then.
+		if c.leaf.CN == "" && len(c.leaf.UPNs) > 0 {
+			san := c.leaf.SubjectAltName(t)
+			san.Critical = true
+			c.leaf.UPNs, c.leaf.Extra = nil, append(c.leaf.Extra, san)
+		}
+		f := newFixture(staffOf(ca)).factor(t, written{Anchors: []string{"staff"}, Identify: []writtenRule{c.rule}})
+		_, err := verify(t, f, request(present(t, ca.Issue(c.leaf)), time.Now()))
+		wantReason(t, err, c.why)
+	}
+}
+
+func TestFirstRuleWins(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	f := newFixture(staffOf(ca)).factor(t, written{Anchors: []string{"staff"}, Identify: []writtenRule{
+		{"san.email", "{user}@corp.example", "corp"}, {"subject.cn", "{user}", "corp"},
+	}})
+	e, err := verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{CN: "alice", Emails: []string{"bob@corp.example"}})), time.Now()))
+	if err != nil || e.Subject.User != "u-bob" {
+		t.Errorf("%+v, %v", e.Subject, err)
+	}
+	e, err = verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{CN: "alice"})), time.Now()))
+	if err != nil || e.Subject.User != "u-alice" {
+		t.Errorf("%+v, %v", e.Subject, err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	staff, acme, none := mtlstest.NewCA(t, "Staff"), mtlstest.NewCA(t, "Acme"), mtlstest.NewCA(t, "None")
+	cert := func(ca *mtlstest.CA) []*x509.Certificate { return []*x509.Certificate{ca.Certificate} }
+	noCA := present(t, staff.Issue(mtlstest.Leaf{CN: "x"}))
+	weak := mtlstest.NewCA(t, "x").IntermediateFrom(mtlstest.Leaf{CN: "weak", Key: smallRSA(t)})
+	anchors := []policy.Anchor{
+		{Name: "staff", Tenant: "corp", Certificates: cert(staff)},
+		{Name: "acme", Tenant: "acme", Certificates: cert(acme)},
+		{Name: "portal", Tenants: []string{"corp", "labs"}, Certificates: cert(none)},
+		{Name: "mute", Certificates: cert(none)},
+		{Name: "again", Tenant: "globex", Certificates: cert(staff)},
+		{Name: "empty", Tenant: "corp"},
+		{Name: "leaf", Tenant: "corp", Certificates: noCA},
+		{Name: "weak", Tenant: "corp", Certificates: cert(weak)},
+	}
+	cn := []writtenRule{{"subject.cn", "{user}", "corp"}}
+	one := []string{"staff"}
+	for _, c := range []struct {
+		name string
+		w    written
+		want string // a part of the error; empty: good
+	}{
+		{"good", written{Anchors: one, Identify: cn}, ""},
+		{"all keys", written{Anchors: one, Identify: cn, Bind: "identity", Principal: "device", Enrolled: "required"}, ""},
+		{"anchor first for a fallback", written{Anchors: []string{"staff", "portal"}, Identify: []writtenRule{{From: "anchor"}, cn[0]}}, ""},
+		{"no anchors", written{Identify: cn}, "anchors: "},
+		{"unknown anchor", written{Anchors: []string{"stuff"}, Identify: cn}, `anchors[0]: there is no anchor "stuff"`},
+		{"anchor twice", written{Anchors: []string{"staff", "staff"}, Identify: cn}, "anchors[1]: "},
+		{"anchors that share a CA", written{Anchors: []string{"staff", "again"}, Identify: cn}, "anchors[1]: "},
+		{"empty anchor", written{Anchors: []string{"empty"}, Identify: cn}, "anchors[0]: "},
+		{"anchor that is no CA", written{Anchors: []string{"leaf"}, Identify: cn}, "anchors[0]: "},
+		{"anchor with a weak key", written{Anchors: []string{"weak"}, Identify: cn}, "anchors[0]: "},
+		{"no rules", written{Anchors: one}, "identify: "},
+		{"unknown source", written{Anchors: one, Identify: []writtenRule{{"subject.ou", "{user}", "corp"}}}, "identify[0].from: "},
+		{"no pattern", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "", "corp"}}}, "identify[0].pattern: "},
+		{"unknown capture", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "{usr}", "corp"}}}, "identify[0].pattern: "},
+		{"tenant nowhere", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "{user}", ""}}}, "identify[0]: "},
+		{"tenant twice", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "{user}@{tenant}", "corp"}}}, "identify[0].tenant: "},
+		{"foreign tenant", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "{user}", "acme"}}}, "identify[0].tenant: "},
+		{"tenant of a portal anchor", written{Anchors: []string{"portal"}, Identify: []writtenRule{{"subject.cn", "{user}", "labs"}}}, ""},
+		{"anchors that speak for none", written{Anchors: []string{"mute"}, Identify: []writtenRule{{"subject.cn", "{user}@{tenant}", ""}}}, "identify[0]: "},
+		{"anchor rule without an owner", written{Anchors: []string{"portal"}, Identify: []writtenRule{{From: "anchor"}}}, "identify[0]: "},
+		{"anchor rule with a pattern", written{Anchors: one, Identify: []writtenRule{{"anchor", "{user}", ""}}}, "identify[0].pattern: "},
+		{"anchor rule with a tenant", written{Anchors: one, Identify: []writtenRule{{"anchor", "", "corp"}}}, "identify[0].tenant: "},
+		{"rule behind the anchor's", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}, cn[0]}}, "identify[1]: this rule can never match"},
+		{"rule twice", written{Anchors: one, Identify: []writtenRule{cn[0], cn[0]}}, "identify[1]: "},
+		{"rule behind a wider one", written{Anchors: one, Identify: []writtenRule{cn[0], {"subject.cn", "x-{user}", "corp"}}}, "identify[1]: "},
+		{"constant behind a wider one", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "x-{user}", "corp"}, {"subject.cn", "x-y", "corp"}}}, "identify[1]: "},
+		{"a wider rule behind", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "x-{user}", "corp"}, cn[0]}}, ""},
+		{"pattern that can't match", written{Anchors: one, Identify: []writtenRule{{"san.dns", "{user}._", "corp"}}}, "identify[0].pattern: "},
+		{"unknown bind", written{Anchors: one, Identify: cn, Bind: "keys"}, "bind: "},
+		{"identity without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Bind: "identity"}, "bind: "},
+		{"unknown principal", written{Anchors: one, Identify: cn, Principal: "robot"}, "principal: "},
+		{"device without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Principal: "device"}, "principal: "},
+		{"unknown enrolled", written{Anchors: one, Identify: cn, Enrolled: "yes"}, "enrolled: "},
+		{"enrolled without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Enrolled: "required"}, "enrolled: "},
+		{"revocation", written{Anchors: one, Identify: cn, Revocation: map[string]any{"crl": []any{"x"}}}, "revocation: not supported yet"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := readSettings(plainSection{"device", anchors, c.w})
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)):
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
+	}
+}
