@@ -50,7 +50,7 @@ func checkBounds(chain []*x509.Certificate) error {
 // 6.1.1 d); of its extensions those count that limit what it may sign.
 func checkAuthority(c *x509.Certificate) error {
 	switch {
-	case c.Version != 3 || !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0:
+	case c.Version != 3 || !c.BasicConstraintsValid || !c.IsCA || !maySign(c):
 		return errNotCA
 	case !strongKey(c):
 		return errWeakKey
@@ -58,6 +58,13 @@ func checkAuthority(c *x509.Certificate) error {
 		return errOwnConstraints
 	}
 	return nil
+}
+
+// maySign reports whether the key usage, where there is one, lets a CA sign certificates. crypto/x509 takes one that allows
+// nothing for none.
+func maySign(c *x509.Certificate) bool {
+	_, _, limited := extension(c, oidKeyUsage)
+	return !limited || c.KeyUsage&x509.KeyUsageCertSign != 0
 }
 
 // checkLeaf holds a client certificate to what crypto/x509 leaves out.
@@ -154,13 +161,16 @@ func checkIntermediate(c *x509.Certificate) error {
 		return err
 	}
 	_, critical, _ := extension(c, oidBasicConstraints)
+	_, policiesCritical, policies := extension(c, oidPolicyConstraints)
 	switch {
-	case !c.BasicConstraintsValid || !c.IsCA || !critical:
+	case !c.BasicConstraintsValid || !c.IsCA || !critical || !maySign(c):
 		return factors.Reject(ReasonNonconforming, "an intermediate is not of a CA")
 	case len(c.SubjectKeyId) == 0:
 		return factors.Reject(ReasonNonconforming, "an intermediate has no subject key identifier")
 	case len(c.RawSubject) <= 2:
 		return factors.Reject(ReasonNonconforming, "an intermediate has no subject")
+	case policies && !policiesCritical:
+		return factors.Reject(ReasonNonconforming, "the policy constraints of an intermediate are not critical")
 	case !constraintsChecked(c):
 		return factors.Reject(ReasonNonconforming, "an intermediate constrains names of a kind that is not checked")
 	case tooManyNames(c):

@@ -53,12 +53,18 @@ func (t trust) paths(presented []*x509.Certificate, now time.Time) ([]path, erro
 	if err := checkLeaf(leaf); err != nil {
 		return nil, err
 	}
+	return t.build(presented, now, x509.ExtKeyUsageClientAuth)
+}
+
+// build is paths for a leaf that was checked.
+func (t trust) build(presented []*x509.Certificate, now time.Time, usage x509.ExtKeyUsage) ([]path, error) {
+	leaf := presented[0]
 	hints, dropped := usable(presented[1:])
 	options := x509.VerifyOptions{
 		Roots:         t.roots,
 		Intermediates: hints,
 		CurrentTime:   now.Truncate(time.Second),
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		KeyUsages:     []x509.ExtKeyUsage{usage},
 	}
 	chains, err := readable(leaf).Verify(options)
 	if err != nil {

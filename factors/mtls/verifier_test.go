@@ -579,3 +579,13 @@ func TestDevice(t *testing.T) {
 	_, err = verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{URIs: two})), time.Now()))
 	wantReason(t, err, ReasonAmbiguous)
 }
+
+// crypto/x509 reads a key usage that allows nothing as none at all.
+func TestIntermediateThatMayNotSign(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	f := newFixture(staffOf(ca)).factor(t, byCommonName)
+	nothing := pkix.Extension{Id: oidKeyUsage, Critical: true, Value: []byte{3, 2, 7, 0}}
+	middle := ca.IntermediateFrom(mtlstest.Leaf{CN: "CA", Extra: []pkix.Extension{nothing}, Change: func(c *x509.Certificate) { c.KeyUsage = 0 }})
+	_, err := verify(t, f, request(present(t, middle.Issue(mtlstest.Leaf{CN: "alice"})), time.Now()))
+	wantReason(t, err, ReasonNonconforming)
+}
