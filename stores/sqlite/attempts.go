@@ -14,9 +14,9 @@ const (
 	setAttempts  = `INSERT INTO attempts (budget, taken, ends) VALUES (?, ?, ?)
 	ON CONFLICT (budget) DO UPDATE SET taken = excluded.taken, ends = excluded.ends`
 	giveAttempt   = `UPDATE attempts SET taken = taken - 1 WHERE budget = ? AND ends > ? AND taken > 0`
-	pruneAttempts = `DELETE FROM attempts WHERE ends <= ?`
+	pruneAttempts = `DELETE FROM attempts WHERE budget IN (SELECT budget FROM attempts WHERE ends <= ? LIMIT ?)`
 	spend         = `INSERT INTO spent (id, until) VALUES (?, ?)`
-	pruneSpent    = `DELETE FROM spent WHERE until < ?`
+	pruneSpent    = `DELETE FROM spent WHERE id IN (SELECT id FROM spent WHERE until < ? LIMIT ?)`
 )
 
 var errBudget = errors.New("sqlite: a budget without key or window")
@@ -107,7 +107,7 @@ func (s *Store) GiveAttempt(ctx context.Context, budgets []session.Budget, now t
 
 // PruneAttempts implements [session.Attempts].
 func (s *Store) PruneAttempts(ctx context.Context, now time.Time) (int, error) {
-	return s.exec(ctx, "prune attempts", pruneAttempts, nanos(now))
+	return s.prune(ctx, "prune attempts", pruneAttempts, now)
 }
 
 // Spend implements [session.Ledger].
@@ -124,5 +124,5 @@ func (s *Store) Spend(ctx context.Context, id string, until time.Time) error {
 
 // PruneSpent implements [session.Ledger].
 func (s *Store) PruneSpent(ctx context.Context, now time.Time) (int, error) {
-	return s.exec(ctx, "prune spent", pruneSpent, nanos(now))
+	return s.prune(ctx, "prune spent", pruneSpent, now)
 }

@@ -92,20 +92,28 @@ func tryMigrate(ctx context.Context, db *sql.DB) error {
 	if current > target {
 		return ErrNewer
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if err := up(ctx, provider); err != nil {
 		return err
 	}
 	return writable(ctx, db)
 }
 
+// up tries again where another process may have made the same step first, and ours was undone.
+func up(ctx context.Context, provider *goose.Provider) error {
+	for tries := 0; ; tries++ {
+		if _, err := provider.Up(ctx); err == nil || busy(err) || tries == 3 {
+			return err
+		}
+	}
+}
+
 // recognize errs if the file holds somebody else's tables.
 func recognize(ctx context.Context, db *sql.DB) error {
+	// One statement sees one moment, also while another process makes the tables.
+	const look = `SELECT (SELECT application_id FROM pragma_application_id), count(*) FROM sqlite_schema
+	WHERE name NOT LIKE 'goose_%' AND name NOT LIKE 'sqlite_%'`
 	var id, tables int
-	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return err
-	}
-	const ours = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'goose_%' AND name NOT LIKE 'sqlite_%'"
-	if err := db.QueryRowContext(ctx, ours).Scan(&tables); err != nil {
+	if err := db.QueryRowContext(ctx, look).Scan(&id, &tables); err != nil {
 		return err
 	}
 	if id != applicationID && (id != 0 || tables > 0) {

@@ -12,6 +12,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -88,13 +89,24 @@ func connect(ctx context.Context, path string, o Options, via func(driver.Connec
 	return s, nil
 }
 
-// create makes the file before SQLite does, so that it is nobody else's from its first moment.
+// create makes the file before SQLite does, so that it is nobody else's from its first moment. One that is there and not
+// empty must begin as databases do: SQLite itself would overwrite a file of a few bytes.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return reason(err)
 	}
-	return f.Close()
+	defer f.Close()
+	const start = "SQLite format 3\x00"
+	got := make([]byte, len(start))
+	n, err := io.ReadFull(f, got)
+	switch {
+	case err == io.EOF, string(got) == start:
+		return nil
+	case n < len(start) && err != io.ErrUnexpectedEOF:
+		return reason(err)
+	}
+	return ErrDamaged
 }
 
 // reason leaves out the path, which the caller names.

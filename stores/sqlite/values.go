@@ -125,6 +125,19 @@ func (s *Store) exec(ctx context.Context, what, query string, args ...any) (int,
 	return changed(ctx, what)(s.write.ExecContext(ctx, query, args...))
 }
 
+// pruned is how many rows are forgotten in one transaction, so that logins need not wait for the end of a long one.
+const pruned = 1000
+
+func (s *Store) prune(ctx context.Context, what, query string, now time.Time) (int, error) {
+	for total := 0; ; {
+		n, err := s.exec(ctx, what, query, nanos(now), pruned)
+		total += n
+		if err != nil || n < pruned {
+			return total, err
+		}
+	}
+}
+
 func changed(ctx context.Context, what string) func(sql.Result, error) (int, error) {
 	return func(r sql.Result, err error) (int, error) {
 		if err != nil {

@@ -4,6 +4,9 @@
 -- The id by which a file is known to be ours: "Slyp".
 PRAGMA application_id = 1399617904;
 
+-- Of two programs that bring the schema up at the same moment, the second one fails here and is undone.
+CREATE UNIQUE INDEX goose_db_version_once ON goose_db_version (version_id);
+
 CREATE TABLE sessions (
     selector     TEXT    NOT NULL PRIMARY KEY,
     secret_hash  BLOB    NOT NULL,
