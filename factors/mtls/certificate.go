@@ -160,17 +160,13 @@ func checkIntermediate(c *x509.Certificate) error {
 	if err := checkStrength(c); err != nil {
 		return err
 	}
-	_, critical, _ := extension(c, oidBasicConstraints)
-	_, policiesCritical, policies := extension(c, oidPolicyConstraints)
 	switch {
-	case !c.BasicConstraintsValid || !c.IsCA || !critical || !maySign(c):
+	case !c.BasicConstraintsValid || !c.IsCA || !maySign(c):
 		return factors.Reject(ReasonNonconforming, "an intermediate is not of a CA")
 	case len(c.SubjectKeyId) == 0:
 		return factors.Reject(ReasonNonconforming, "an intermediate has no subject key identifier")
 	case len(c.RawSubject) <= 2:
 		return factors.Reject(ReasonNonconforming, "an intermediate has no subject")
-	case policies && !policiesCritical:
-		return factors.Reject(ReasonNonconforming, "the policy constraints of an intermediate are not critical")
 	case !constraintsChecked(c):
 		return factors.Reject(ReasonNonconforming, "an intermediate constrains names of a kind that is not checked")
 	case tooManyNames(c):

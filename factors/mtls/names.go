@@ -31,8 +31,6 @@ var (
 	oidSubjectAltName      = asn1.ObjectIdentifier{2, 5, 29, 17}
 	oidNameConstraints     = asn1.ObjectIdentifier{2, 5, 29, 30}
 	oidKeyUsage            = asn1.ObjectIdentifier{2, 5, 29, 15}
-	oidBasicConstraints    = asn1.ObjectIdentifier{2, 5, 29, 19}
-	oidPolicyConstraints   = asn1.ObjectIdentifier{2, 5, 29, 36}
 	oidSubjectKeyID        = asn1.ObjectIdentifier{2, 5, 29, 14}
 	oidAuthorityKeyID      = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidCommonName          = asn1.ObjectIdentifier{2, 5, 4, 3}

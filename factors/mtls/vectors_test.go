@@ -134,6 +134,7 @@ var limboDiffers = map[string]string{
 	"webpki::aki::root-with-aki-ski-mismatch":              anchorIsKey,
 	"webpki::eku::root-has-eku":                            anchorIsKey + " It allows client authentication; one that does not is held against the path.",
 	"rfc5280::nc::permitted-dns-match-noncritical":         "Constraints count whether they are critical or not; webpki::nc::permitted-dns-match-noncritical expects that.",
+	"rfc5280::pc::ica-noncritical-pc":                      "They count whether they are critical or not, and the CAs of PKITS issue such.",
 	"rfc5280::nc::invalid-dnsname-leading-period":          "A leading period permits less than the same constraint without it, so that nothing is let in by it.",
 	"rfc5280::san::ip-in-dns":                              "The rule of this case reads no DNS name; one that does refuses it.",
 	"webpki::cn::ipv4-hex-mismatch":                        commonName,
