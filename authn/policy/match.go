@@ -63,6 +63,35 @@ func (p *Policy) eachOffer(q Query, use func(authn.Method) bool) {
 	}
 }
 
+// Method is the method with this name.
+func (p *Policy) Method(name string) (authn.Method, bool) {
+	m := p.method(name)
+	if m == nil {
+		return authn.Method{}, false
+	}
+	return m.Method, true
+}
+
+// Factor is the factor with this name.
+func (p *Policy) Factor(name string) (Factor, bool) {
+	for _, f := range p.Factors {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	return Factor{}, false
+}
+
+// Anchor is the trust anchor with this name.
+func (p *Policy) Anchor(name string) (Anchor, bool) {
+	for _, a := range p.Anchors {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return Anchor{}, false
+}
+
 func (p *Policy) method(name string) *Method {
 	for i := range p.Methods {
 		if p.Methods[i].Name == name {

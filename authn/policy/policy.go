@@ -20,6 +20,8 @@ type Policy struct {
 	Rules   []Rule
 	Floors  []Floor
 	Limits  Limits
+
+	sums map[string][]byte // of the content of Files
 }
 
 // Origin is one origin that browsers see.

@@ -1,0 +1,668 @@
+package policy
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/sallyport-auth/sallyport/authn"
+)
+
+// Defaults of what the file may leave out.
+const (
+	DefaultIdle     = 30 * time.Minute
+	DefaultAbsolute = authn.DefaultAbsolute
+	maxAbsolute     = 30 * 24 * time.Hour
+)
+
+// Load reads a policy file and everything that it names. kinds are the kinds of factors that it may use.
+func Load(file string, kinds ...Kind) (*Policy, error) {
+	src, err := readBounded(file, maxPolicyFile)
+	if err != nil {
+		return nil, &Error{File: file, Message: err.Error()}
+	}
+	return Parse(file, src, kinds...)
+}
+
+// Parse is Load for content that was read already. Paths in it are relative to the folder of file.
+func Parse(file string, src []byte, kinds ...Kind) (*Policy, error) {
+	s := newSource(file, src)
+	root, err := s.root(src)
+	if err != nil {
+		return nil, err
+	}
+	var in document
+	if err := s.structure(root, reflect.ValueOf(&in).Elem()); err != nil {
+		return nil, err
+	}
+	r := &reader{source: s, in: &in, policy: &Policy{File: file}, root: root}
+	for _, read := range []func() error{r.version, r.origins, r.anchors, func() error { return r.factors(kinds) }, r.methods, r.rules, r.floors, r.limits, r.whole} {
+		if err := read(); err != nil {
+			return nil, err
+		}
+	}
+	r.policy.Files, r.policy.Epoch, r.policy.sums = s.files, s.epoch(), s.sums
+	return r.policy, nil
+}
+
+// document is the shape of the file.
+type document struct {
+	Version *int          `yaml:"version"`
+	Origin  *positioned   `yaml:"origin"`
+	Origins []originEntry `yaml:"origins"`
+	Anchors entries       `yaml:"anchors"`
+	Factors entries       `yaml:"factors"`
+	Methods entries       `yaml:"methods"`
+	Rules   []ruleEntry   `yaml:"rules"`
+	Floors  []floorEntry  `yaml:"floors"`
+	Limits  limitsEntry   `yaml:"limits"`
+}
+
+// positioned is text that remembers where it stood.
+type positioned struct {
+	text string
+	node ast.Node
+}
+
+func (p *positioned) fromNode(s *source, n ast.Node) error {
+	p.node = n
+	var err error
+	p.text, err = s.text(n)
+	return err
+}
+
+// entries is a mapping whose values are read later, in the order of the file.
+type entries struct{ pairs []pair }
+
+func (e *entries) fromNode(s *source, n ast.Node) error {
+	var err error
+	e.pairs, err = s.pairs(n)
+	return err
+}
+
+type originEntry struct {
+	Origin positioned `yaml:"origin"`
+	Tenant string     `yaml:"tenant"`
+	RPID   string     `yaml:"rp_id"`
+	Node   ast.Node
+}
+
+func (o *originEntry) fromNode(s *source, n ast.Node) error {
+	o.Node = n
+	if _, ok := n.(*ast.StringNode); ok {
+		return o.Origin.fromNode(s, n)
+	}
+	type plain originEntry
+	var p plain
+	if err := s.structure(n, reflect.ValueOf(&p).Elem()); err != nil {
+		return err
+	}
+	*o = originEntry(p)
+	return nil
+}
+
+type anchorEntry struct {
+	CA      positioned `yaml:"ca"`
+	Tenant  string     `yaml:"tenant"`
+	Tenants []string   `yaml:"tenants"`
+}
+
+type methodEntry struct {
+	Steps       []stepEntry   `yaml:"steps"`
+	Session     sessionPart   `yaml:"session"`
+	Login       time.Duration `yaml:"login"`
+	On          *positioned   `yaml:"on"`
+	EachRequest bool          `yaml:"each_request"`
+}
+
+type sessionPart struct {
+	Idle     time.Duration `yaml:"idle"`
+	Absolute time.Duration `yaml:"absolute"`
+	Node     ast.Node
+}
+
+// stepEntry is a factor's name or { any_of: [names] }.
+type stepEntry struct {
+	AnyOf []positioned `yaml:"any_of"`
+	Node  ast.Node
+}
+
+func (e *stepEntry) fromNode(s *source, n ast.Node) error {
+	e.Node = n
+	if _, ok := n.(*ast.StringNode); ok {
+		var p positioned
+		err := p.fromNode(s, n)
+		e.AnyOf = []positioned{p}
+		return err
+	}
+	type plain stepEntry
+	var p plain
+	if err := s.structure(n, reflect.ValueOf(&p).Elem()); err != nil {
+		return err
+	}
+	e.AnyOf = p.AnyOf
+	if len(e.AnyOf) == 0 {
+		return s.at(n, "a step needs a factor")
+	}
+	return nil
+}
+
+type ruleEntry struct {
+	Route   *positioned  `yaml:"route"`
+	Tenant  string       `yaml:"tenant"`
+	Methods []positioned `yaml:"methods"`
+	Node    ast.Node
+}
+
+type floorEntry struct {
+	Name              string        `yaml:"name"`
+	Route             *positioned   `yaml:"route"`
+	Tenant            string        `yaml:"tenant"`
+	AAL               int           `yaml:"aal"`
+	PhishingResistant bool          `yaml:"phishing_resistant"`
+	Hardware          bool          `yaml:"hardware"`
+	UserVerified      bool          `yaml:"user_verified"`
+	Factors           []positioned  `yaml:"factors"`
+	MaxAge            time.Duration `yaml:"max_age"`
+	Node              ast.Node
+}
+
+type limitsEntry struct {
+	Attempts attemptsEntry `yaml:"attempts"`
+}
+
+type attemptsEntry struct {
+	PerCredential *int          `yaml:"per_credential"`
+	PerSource     *int          `yaml:"per_source"`
+	PerTenant     *int          `yaml:"per_tenant"`
+	Window        time.Duration `yaml:"window"`
+	Node          ast.Node
+}
+
+// reader makes a policy of a document, part by part.
+type reader struct {
+	source *source
+	in     *document
+	root   ast.Node
+	policy *Policy
+}
+
+func (r *reader) at(n ast.Node, format string, args ...any) error {
+	return r.source.at(n, format, args...)
+}
+
+func (r *reader) version() error {
+	if r.in.Version == nil {
+		return r.at(r.root, "version is missing: write version: 1")
+	}
+	if *r.in.Version != 1 {
+		return r.at(nodeAt(r.root, "version"), "this program reads version 1")
+	}
+	return nil
+}
+
+func (r *reader) origins() error {
+	list := r.in.Origins
+	switch {
+	case r.in.Origin != nil && len(list) > 0:
+		return r.at(r.in.Origin.node, "give origin or origins, not both")
+	case r.in.Origin != nil:
+		list = []originEntry{{Origin: *r.in.Origin, Node: r.in.Origin.node}}
+	case len(list) == 0:
+		return r.at(r.root, "origin is missing: what browsers see, such as https://portal.example")
+	}
+	for _, e := range list {
+		o, err := r.origin(e)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(r.policy.Origins, func(p Origin) bool { return p.Host == o.Host }) {
+			return r.at(e.Node, "the host %q is here twice", o.Host)
+		}
+		r.policy.Origins = append(r.policy.Origins, o)
+	}
+	return nil
+}
+
+func (r *reader) origin(e originEntry) (Origin, error) {
+	text := e.Origin.text
+	u, err := url.Parse(text)
+	node := e.Origin.node
+	if node == nil {
+		return Origin{}, r.at(e.Node, "origin is missing")
+	}
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.ToLower(text) != text {
+		return Origin{}, r.at(node, "an origin is a scheme, a host in lower case and perhaps a port: https://portal.example")
+	}
+	name := u.Hostname()
+	local := name == "localhost" || name == "127.0.0.1" || name == "::1"
+	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
+		return Origin{}, r.at(node, "an origin must be https")
+	}
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		return Origin{}, r.at(node, "browsers leave the port %s out: so must the origin", u.Port())
+	}
+	o := Origin{URL: text, Host: u.Host, RPID: e.RPID, Tenant: e.Tenant}
+	if o.RPID == "" {
+		o.RPID = name
+	}
+	if o.RPID != name && !strings.HasSuffix(name, "."+o.RPID) {
+		return Origin{}, r.at(e.Node, "rp_id %q is neither the host nor a domain above it", o.RPID)
+	}
+	return o, nil
+}
+
+// goodName reports whether a name is one that the file may give to something.
+func goodName(name string) bool {
+	if name == "" || len(name) > 64 || name[0] == '-' {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == ""
+}
+
+func (r *reader) named(p pair, what string) error {
+	if !goodName(p.key) {
+		return r.at(p.at, "the name of a %s is lower-case letters, digits, - and _, at most 64", what)
+	}
+	return nil
+}
+
+func (r *reader) anchors() error {
+	for _, p := range r.in.Anchors.pairs {
+		if err := r.named(p, "anchor"); err != nil {
+			return err
+		}
+		var e anchorEntry
+		if err := r.source.structure(p.value, reflect.ValueOf(&e).Elem()); err != nil {
+			return err
+		}
+		switch {
+		case e.CA.text == "":
+			return r.at(p.at, "anchor %q: ca is missing: a file of CA certificates", p.key)
+		case e.Tenant != "" && len(e.Tenants) > 0:
+			return r.at(p.at, "anchor %q: give tenant (its owner) or tenants (that the portal's anchor speaks for), not both", p.key)
+		}
+		certs, err := r.caFile(e.CA)
+		if err != nil {
+			return err
+		}
+		r.policy.Anchors = append(r.policy.Anchors, Anchor{Name: p.key, CA: r.source.resolve(e.CA.text), Certificates: certs, Tenant: e.Tenant, Tenants: e.Tenants})
+	}
+	return nil
+}
+
+func (r *reader) caFile(p positioned) ([]*x509.Certificate, error) {
+	b, err := r.source.read(p.text)
+	if err != nil {
+		return nil, r.at(p.node, "the CA file cannot be read: %v", err)
+	}
+	certs, why := caCertificates(b)
+	if why != "" {
+		return nil, r.at(p.node, "%s", why)
+	}
+	return certs, nil
+}
+
+func caCertificates(b []byte) (certs []*x509.Certificate, why string) {
+	for len(bytes.TrimSpace(b)) > 0 {
+		block, rest := pem.Decode(b)
+		if block == nil {
+			return nil, "the CA file holds something that is no PEM certificate"
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, "the CA file holds a " + block.Type + ": only certificates belong there"
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, "the CA file holds a certificate that cannot be parsed"
+		}
+		if !c.BasicConstraintsValid || !c.IsCA {
+			return nil, "the CA file holds a certificate that is not a CA's"
+		}
+		certs, b = append(certs, c), rest
+	}
+	if len(certs) == 0 {
+		return nil, "the CA file is empty"
+	}
+	return certs, ""
+}
+
+func (r *reader) factors(kinds []Kind) error {
+	if len(r.in.Factors.pairs) == 0 {
+		return r.at(r.root, "factors are missing")
+	}
+	for _, p := range r.in.Factors.pairs {
+		if err := r.named(p, "factor"); err != nil {
+			return err
+		}
+		f, err := r.factor(p, kinds)
+		if err != nil {
+			return err
+		}
+		r.policy.Factors = append(r.policy.Factors, f)
+	}
+	return nil
+}
+
+func (r *reader) factor(p pair, kinds []Kind) (Factor, error) {
+	m, ok := p.value.(*ast.MappingNode)
+	if !ok {
+		return Factor{}, r.at(p.value, "factor %q: a mapping with a kind is wanted", p.key)
+	}
+	if _, err := r.source.pairs(m); err != nil {
+		return Factor{}, err
+	}
+	node := nodeAt(m, "kind")
+	if node == ast.Node(m) {
+		return Factor{}, r.at(p.at, "factor %q: kind is missing", p.key)
+	}
+	name, err := r.source.text(node)
+	if err != nil {
+		return Factor{}, err
+	}
+	var known []string
+	for _, k := range kinds {
+		known = append(known, k.Name())
+		if k.Name() != name {
+			continue
+		}
+		settings, err := k.Settings(&Section{name: p.key, key: p.at, node: m, source: r.source, anchors: r.policy.Anchors, origins: r.policy.Origins})
+		if err != nil {
+			return Factor{}, err
+		}
+		d := settings.Describe()
+		d.Name, d.Kind = p.key, name
+		return Factor{Factor: d, Settings: settings}, nil
+	}
+	return Factor{}, r.at(node, "factor %q: this program has no kind %q: it has %s", p.key, name, strings.Join(known, ", "))
+}
+
+func (r *reader) methods() error {
+	if len(r.in.Methods.pairs) == 0 {
+		return r.at(r.root, "methods are missing")
+	}
+	for _, p := range r.in.Methods.pairs {
+		if err := r.named(p, "method"); err != nil {
+			return err
+		}
+		m, err := r.oneMethod(p)
+		if err != nil {
+			return err
+		}
+		r.policy.Methods = append(r.policy.Methods, m)
+	}
+	for _, p := range r.in.Methods.pairs {
+		if err := r.checkOn(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) oneMethod(p pair) (Method, error) {
+	var e methodEntry
+	if err := r.source.structure(p.value, reflect.ValueOf(&e).Elem()); err != nil {
+		return Method{}, err
+	}
+	m := authn.Method{Name: p.key, Login: e.Login, EachRequest: e.EachRequest, Session: authn.Lifetime{Idle: e.Session.Idle, Absolute: e.Session.Absolute}}
+	if e.On != nil {
+		m.On = e.On.text
+	}
+	if len(e.Steps) == 0 {
+		return Method{}, r.at(p.at, "method %q: steps are missing", p.key)
+	}
+	for _, step := range e.Steps {
+		var s authn.Step
+		for _, name := range step.AnyOf {
+			f, err := r.knownFactor(name)
+			if err != nil {
+				return Method{}, err
+			}
+			if e.EachRequest && !f.Ambient {
+				return Method{}, r.at(name.node, "method %q runs on each request: %q must be asked and cannot be part of it", p.key, name.text)
+			}
+			s.AnyOf = append(s.AnyOf, f)
+		}
+		m.Steps = append(m.Steps, s)
+	}
+	if m.Session.Absolute == 0 {
+		m.Session.Absolute = DefaultAbsolute
+	}
+	if m.Session.Idle == 0 {
+		m.Session.Idle = min(DefaultIdle, m.Session.Absolute)
+	}
+	return Method{m}, r.checkMethod(p, e, m)
+}
+
+func (r *reader) checkMethod(p pair, e methodEntry, m authn.Method) error {
+	switch {
+	case m.Check() != nil:
+		return r.at(p.at, "method %q: a factor is twice in one step", p.key)
+	case m.Session.Absolute > maxAbsolute:
+		return r.at(e.Session.Node, "method %q: a session lives at most %v", p.key, maxAbsolute)
+	case m.Session.Idle > m.Session.Absolute:
+		return r.at(e.Session.Node, "method %q: idle is longer than absolute", p.key)
+	case m.Login > time.Hour:
+		return r.at(p.at, "method %q: a login takes an hour at most", p.key)
+	}
+	seen := map[string]bool{}
+	for _, step := range m.Steps {
+		for _, f := range step.AnyOf {
+			if seen[f.Name] {
+				return r.at(p.at, "method %q: factor %q is in two steps: one credential satisfies one step", p.key, f.Name)
+			}
+			seen[f.Name] = true
+		}
+	}
+	// Every choice must end with a user: a step names one only if all its factors do.
+	for _, step := range m.Steps {
+		if !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return f.Identifies != authn.IdentifiesUser }) {
+			return nil
+		}
+	}
+	return r.at(p.at, "method %q can end without naming a user: no step of it always does", p.key)
+}
+
+func (r *reader) knownFactor(name positioned) (authn.Factor, error) {
+	f, ok := r.policy.Factor(name.text)
+	if !ok {
+		var known []string
+		for _, f := range r.policy.Factors {
+			known = append(known, f.Name)
+		}
+		return authn.Factor{}, r.at(name.node, "there is no factor %q: there are %s", name.text, strings.Join(known, ", "))
+	}
+	return f.Factor, nil
+}
+
+func (r *reader) checkOn(p pair) error {
+	m := r.policy.method(p.key)
+	if m.On == "" {
+		return nil
+	}
+	node := nodeAt(p.value, "on")
+	below := r.policy.method(m.On)
+	switch {
+	case below == nil:
+		return r.at(node, "method %q: there is no method %q", p.key, m.On)
+	case !below.Device():
+		return r.at(node, "method %q: %q does not make a device principal", p.key, m.On)
+	case m.Device():
+		return r.at(node, "method %q makes a device principal itself", p.key)
+	}
+	return nil
+}
+
+func (r *reader) route(p *positioned) (string, error) {
+	if p == nil {
+		return "", nil
+	}
+	plain, _ := strings.CutSuffix(p.text, "/*")
+	if plain == "" && p.text == "/*" {
+		return p.text, nil
+	}
+	clean, ok := CleanPath(plain)
+	if !ok || clean != plain || strings.ContainsAny(plain, "*?#%") {
+		return "", r.at(p.node, "a route is a clean path such as /admin/keys, or a prefix such as /admin/*")
+	}
+	return p.text, nil
+}
+
+func (r *reader) rules() error {
+	if len(r.in.Rules) == 0 {
+		return r.at(r.root, "rules are missing: they say which methods are on offer")
+	}
+	for _, e := range r.in.Rules {
+		route, err := r.route(e.Route)
+		if err != nil {
+			return err
+		}
+		rule := Rule{Route: route, Tenant: e.Tenant}
+		for _, name := range e.Methods {
+			if r.policy.method(name.text) == nil {
+				return r.at(name.node, "there is no method %q: there are %s", name.text, strings.Join(r.methodNames(), ", "))
+			}
+			rule.Methods = append(rule.Methods, name.text)
+		}
+		if len(rule.Methods) == 0 {
+			return r.at(e.Node, "a rule needs methods")
+		}
+		for i, earlier := range r.policy.Rules {
+			if earlier.covers(rule) {
+				return r.at(e.Node, "this rule can never match: rule %d matches everything that it does", i+1)
+			}
+		}
+		r.policy.Rules = append(r.policy.Rules, rule)
+	}
+	return nil
+}
+
+func (r *reader) methodNames() []string {
+	var names []string
+	for _, m := range r.policy.Methods {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// covers reports whether whatever o matches is matched by r.
+func (r Rule) covers(o Rule) bool {
+	if r.Tenant != "" && r.Tenant != o.Tenant {
+		return false
+	}
+	if r.Route == "" {
+		return true
+	}
+	if o.Route == "" {
+		return false
+	}
+	plain, _ := strings.CutSuffix(o.Route, "/*")
+	if !strings.HasSuffix(r.Route, "/*") {
+		return r.Route == o.Route
+	}
+	return MatchRoute(r.Route, plain)
+}
+
+func (r *reader) floors() error {
+	for _, e := range r.in.Floors {
+		route, err := r.route(e.Route)
+		if err != nil {
+			return err
+		}
+		f := Floor{Route: route, Tenant: e.Tenant, Requirement: authn.Requirement{Name: e.Name, AAL: e.AAL, PhishingResistant: e.PhishingResistant,
+			Hardware: e.Hardware, UserVerified: e.UserVerified, MaxAge: e.MaxAge}}
+		for _, name := range e.Factors {
+			if _, err := r.knownFactor(name); err != nil {
+				return err
+			}
+			f.Requirement.Factors = append(f.Requirement.Factors, name.text)
+		}
+		if err := r.checkFloor(e, f); err != nil {
+			return err
+		}
+		r.policy.Floors = append(r.policy.Floors, f)
+	}
+	return nil
+}
+
+func (r *reader) checkFloor(e floorEntry, f Floor) error {
+	switch {
+	case e.Name != "" && !goodName(e.Name):
+		return r.at(e.Node, "the name of a floor is lower-case letters, digits, - and _, at most 64")
+	case e.AAL < 0 || e.AAL > 3:
+		return r.at(nodeAt(e.Node, "aal"), "aal is 1, 2 or 3")
+	case f.Requirement.Empty():
+		return r.at(e.Node, "a floor asks for something: aal, phishing_resistant, hardware, user_verified, factors or max_age")
+	}
+	if _, twice := r.policy.Floor(e.Name); twice {
+		return r.at(e.Node, "the floor %q is here twice", e.Name)
+	}
+	return nil
+}
+
+func (r *reader) limits() error {
+	a := r.in.Limits.Attempts
+	l := Limits{PerCredential: 5, PerSource: 50, PerTenant: 1000, Window: 15 * time.Minute}
+	for _, v := range []struct {
+		name string
+		from *int
+		to   *int
+	}{{"per_credential", a.PerCredential, &l.PerCredential}, {"per_source", a.PerSource, &l.PerSource}, {"per_tenant", a.PerTenant, &l.PerTenant}} {
+		if v.from == nil {
+			continue
+		}
+		if *v.from < 1 || *v.from > 1_000_000 {
+			return r.at(nodeAt(a.Node, v.name), "%s is between 1 and 1000000", v.name)
+		}
+		*v.to = *v.from
+	}
+	if a.Window > 0 {
+		if a.Window < time.Second || a.Window > 30*24*time.Hour {
+			return r.at(nodeAt(a.Node, "window"), "window is between 1s and 720h")
+		}
+		l.Window = a.Window
+	}
+	r.policy.Limits = l
+	return nil
+}
+
+// whole checks what only the whole policy shows: every floor can be met by a method on offer where it binds.
+func (r *reader) whole() error {
+	for i, f := range r.policy.Floors {
+		if !r.reachable(f) {
+			return r.at(r.in.Floors[i].Node, "no method on offer here can meet this floor")
+		}
+	}
+	return nil
+}
+
+func (r *reader) reachable(f Floor) bool {
+	for _, rule := range r.policy.Rules {
+		if f.Tenant != "" && rule.Tenant != "" && f.Tenant != rule.Tenant || !overlap(f.Route, rule.Route) {
+			continue
+		}
+		for _, name := range rule.Methods {
+			if f.Requirement.Reachable(r.policy.method(name).Method) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// overlap reports whether some path is matched by both patterns; an empty one matches every path.
+func overlap(a, b string) bool {
+	if a == "" || b == "" {
+		return true
+	}
+	plainA, _ := strings.CutSuffix(a, "/*")
+	plainB, _ := strings.CutSuffix(b, "/*")
+	return MatchRoute(a, plainB) || MatchRoute(b, plainA)
+}
