@@ -1,0 +1,141 @@
+package mtls
+
+import (
+	"context"
+	"crypto/x509"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/peer"
+	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+)
+
+// remembered is a request on a connection that has verified alice once.
+func remembered(t testing.TB, x *fixture, ca *mtlstest.CA, l mtlstest.Leaf) (factors.Tied, factors.Request, authn.Evidence) {
+	t.Helper()
+	f := x.factor(t, byCommonName)
+	r := factors.Request{Now: time.Now(), Peer: peer.New(mtlstest.Chain(t, ca.Issue(l)), tlsSource, new(peer.Memo))}
+	e, err := verify(t, f, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.CheckTie(context.Background(), r, *e.Tie, e.Subject); err != nil {
+		t.Fatal(err)
+	}
+	return f, r, e
+}
+
+func TestMemoCostsNothing(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	f, r, e := remembered(t, newFixture(staffOf(ca)), ca.Intermediate("Issuing CA"), mtlstest.Leaf{CN: "alice"})
+	ctx := context.Background()
+	n := testing.AllocsPerRun(1000, func() {
+		if err := f.CheckTie(ctx, r, *e.Tie, e.Subject); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// What a connection remembers is looked at against everything that can have changed.
+func TestMemoIsNotTrusted(t *testing.T) {
+	ca, other := mtlstest.NewCA(t, "Staff CA"), mtlstest.NewCA(t, "Other CA")
+	ctx := context.Background()
+	check := func(f factors.Tied, r factors.Request, e authn.Evidence) error {
+		return f.CheckTie(ctx, r, *e.Tie, e.Subject)
+	}
+	t.Run("expired", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		r.Now = e.Expires.Add(time.Second)
+		wantReason(t, check(f, r, e), ReasonExpired)
+	})
+	t.Run("the clock went back", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		r.Now = r.Now.Add(-2 * time.Hour)
+		wantReason(t, check(f, r, e), ReasonNotYetValid)
+	})
+	t.Run("denied", func(t *testing.T) {
+		x := newFixture(staffOf(ca))
+		f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
+		x.denials.deny(factors.DenySerial, r.Peer.Leaf())
+		wantReason(t, check(f, r, e), factors.ReasonRevoked)
+		_, err := verify(t, f, r)
+		wantReason(t, err, factors.ReasonRevoked)
+	})
+	t.Run("CA removed: the factor is built anew", func(t *testing.T) {
+		x := newFixture(staffOf(ca))
+		_, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
+		x.anchors = newFixture(staffOf(other)).anchors
+		wantReason(t, check(x.factor(t, byCommonName), r, e), ReasonUntrusted)
+	})
+	t.Run("another certificate", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		r.Peer = peer.New(present(t, ca.Issue(mtlstest.Leaf{CN: "bob"})), tlsSource, r.Peer.Memo())
+		wantReason(t, check(f, r, e), factors.ReasonTieBroken)
+	})
+	t.Run("the user is gone", func(t *testing.T) {
+		x := newFixture(staffOf(ca))
+		f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
+		delete(x.directory.users, key("corp", "alice", false))
+		wantReason(t, check(f, r, e), "") // within a second
+		_, err := verify(t, f, r)
+		wantReason(t, err, factors.ReasonUserUnknown)
+		r.Now = r.Now.Add(lookupFresh)
+		wantReason(t, check(f, r, e), factors.ReasonUserUnknown)
+	})
+}
+
+// Refusals are not remembered, and early data remembers nothing.
+func TestMemoKeepsOnlyTheGood(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	v := newFixture(staffOf(ca)).factor(t, byCommonName).(*Verifier)
+	memo := new(peer.Memo)
+	r := factors.Request{Now: time.Now().Add(-time.Hour * 9), Peer: peer.New(present(t, ca.Issue(mtlstest.Leaf{CN: "alice"})), tlsSource, memo)}
+	if _, err := verify(t, v, r); err == nil {
+		t.Fatal("taken before its time")
+	}
+	if _, ok := memo.Load(v.memoKey); ok {
+		t.Error("a refusal is remembered")
+	}
+	r.Now = time.Now()
+	if _, err := verify(t, v, r); err != nil {
+		t.Error(err)
+	}
+	if _, ok := memo.Load(v.memoKey); !ok {
+		t.Error("nothing is remembered")
+	}
+}
+
+func BenchmarkCheckTie(b *testing.B) {
+	ca := mtlstest.NewCA(b, "Staff CA")
+	for _, remember := range []bool{true, false} {
+		b.Run(map[bool]string{true: "remembered", false: "new"}[remember], func(b *testing.B) {
+			f, r, e := remembered(b, newFixture(staffOf(ca)), ca.Intermediate("Issuing CA"), mtlstest.Leaf{CN: "alice"})
+			if !remember {
+				r.Peer = peer.New(r.Peer.Certificates(), tlsSource, nil)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := f.CheckTie(context.Background(), r, *e.Tie, e.Subject); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("x509.Verify alone", func(b *testing.B) {
+		chain := mtlstest.Chain(b, ca.Intermediate("Issuing CA").Issue(mtlstest.Leaf{CN: "alice"}))
+		hints := x509.NewCertPool()
+		hints.AddCert(chain[1])
+		options := x509.VerifyOptions{Roots: ca.Pool(), Intermediates: hints, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := chain[0].Verify(options); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
