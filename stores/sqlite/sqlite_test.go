@@ -212,7 +212,7 @@ func TestPragmas(t *testing.T) {
 }
 
 func TestOpenAtOnce(t *testing.T) {
-	for range 5 {
+	for range 2 {
 		path := filepath.Join(t.TempDir(), "store.db")
 		var wg sync.WaitGroup
 		for range 8 {
