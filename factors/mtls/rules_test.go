@@ -332,7 +332,7 @@ func TestSettings(t *testing.T) {
 		{"device without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Principal: "device"}, "principal: "},
 		{"unknown enrolled", written{Anchors: one, Identify: cn, Enrolled: "yes"}, "enrolled: "},
 		{"enrolled without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Enrolled: "required"}, "enrolled: "},
-		{"revocation", written{Anchors: one, Identify: cn, Revocation: map[string]any{"crl": []any{"x"}}}, "revocation: not supported yet"},
+		{"revocation", written{Anchors: one, Identify: cn, Revocation: &writtenLists{CRL: []string{"x"}}}, "revocation: not supported yet"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := readSettings(plainSection{"device", anchors, c.w})

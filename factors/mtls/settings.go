@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
@@ -39,7 +40,13 @@ type written struct {
 	Bind       string        `yaml:"bind"`
 	Principal  string        `yaml:"principal"`
 	Enrolled   string        `yaml:"enrolled"`
-	Revocation any           `yaml:"revocation"`
+	Revocation *writtenLists `yaml:"revocation"`
+}
+
+// writtenLists is read so that it can be refused where it stands.
+type writtenLists struct {
+	CRL    []string      `yaml:"crl"`
+	MaxAge time.Duration `yaml:"max_age"`
 }
 
 type writtenRule struct {
@@ -275,11 +282,7 @@ func (kind) Name() string { return KindName }
 
 // Settings implements [policy.Kind].
 func (kind) Settings(s *policy.Section) (policy.Settings, error) {
-	at, ok := any(s).(section)
-	if !ok {
-		return nil, fmt.Errorf("mtls: factor %q: its section cannot be read", s.Name())
-	}
-	return readSettings(at)
+	return readSettings(s)
 }
 
 // Build implements [factors.Kind]. The directory is needed where a rule names a user, the denials always.

@@ -1,0 +1,77 @@
+package mtls
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+)
+
+const policyText = `version: 1
+origin: https://portal.example
+anchors:
+  staff: { ca: staff.crt, tenant: corp }
+factors:
+  device:
+    kind: mtls
+    anchors: [staff]
+    identify:
+      - { from: san.uri, pattern: "spiffe://corp.example/{tenant}/staff/{user}" }
+      - { from: subject.cn, pattern: "{user}", tenant: corp }
+    bind: certificate
+methods:
+  admin: { steps: [device] }
+rules:
+  - { methods: [admin] }
+`
+
+func parsePolicy(t *testing.T, text string) (*policy.Policy, error) {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "staff.crt"), mtlstest.NewCA(t, "Staff CA").PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return policy.Parse(filepath.Join(folder, "policy.yaml"), []byte(text), Kind())
+}
+
+func TestFromPolicyFile(t *testing.T) {
+	p, err := parsePolicy(t, policyText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := p.Factors[0]
+	if f.Name != "device" || f.Kind != "mtls" || !f.Tied || !f.Ambient || f.Identifies != authn.IdentifiesUser {
+		t.Errorf("%+v", f.Factor)
+	}
+	s := f.Settings.(*Settings)
+	if s.bind != authn.BindCertificate || len(s.rules) != 2 || s.anchors[0].Name != "staff" {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestPolicyErrorsHavePositions(t *testing.T) {
+	for _, c := range []struct {
+		old, now string
+		line     int
+		says     string
+	}{
+		{"anchors: [staff]", "anchors: [stuff]", 8, `no anchor "stuff"`},
+		{"anchors: [staff]", "anchors: staff", 8, ""},
+		{`pattern: "{user}"`, `pattern: "{usr}"`, 11, "{usr}"},
+		{`pattern: "{user}", tenant: corp`, `pattern: "{user}", tenant: acme`, 11, "acme"},
+		{"bind: certificate", "bind: keys", 12, `"keys"`},
+		{"bind: certificate", "binds: key", 12, "binds"},
+		{"bind: certificate", "revocation: { crl: [staff.crl], max_age: 24h }", 12, "not supported yet"},
+	} {
+		_, err := parsePolicy(t, strings.Replace(policyText, c.old, c.now, 1))
+		at, ok := errors.AsType[*policy.Error](err)
+		if !ok || at.Line != c.line || !strings.Contains(at.Error(), c.says) {
+			t.Errorf("%s: %v, want line %d and %q", c.now, err, c.line, c.says)
+		}
+	}
+}
