@@ -23,6 +23,8 @@ func createAndRead(c *check) {
 			c.Fatalf("a time in %s", at.Location())
 		}
 	}
+	c.stored("whatever its version", func(r *session.Row) { r.Version = 9 })
+	c.same("version", c.read("whatever its version").Version, 1)
 	_, err := c.s.Session(c.ctx, "b", c.now)
 	c.refuses(err, session.ErrNotFound)
 	c.refuses(c.s.SwapSession(c.ctx, swap(c.row("b"), "x")), session.ErrNotFound)
