@@ -88,7 +88,7 @@ func spendInvitationOf(ctx context.Context, tx *sql.Tx, e session.Enrolled) erro
 	if e.Invitation == "" {
 		return nil
 	}
-	n, err := changed(ctx, "enrol")(tx.ExecContext(ctx, spendInvitation, nanos(e.At), e.Invitation,
+	n, err := changed(tx.ExecContext(ctx, spendInvitation, nanos(e.At), e.Invitation,
 		e.Credential.Tenant, e.Credential.User, e.Holder))
 	if err == nil && n == 0 {
 		return session.ErrConflict
@@ -112,7 +112,7 @@ func (s *Store) UpdateCredential(ctx context.Context, c factors.Credential) erro
 		return failed(ctx, "update credential", err)
 	}
 	return s.transact(ctx, "update credential", func(tx *sql.Tx) error {
-		n, err := changed(ctx, "update credential")(tx.ExecContext(ctx, setCredential, c.Name, c.Data, string(strength),
+		n, err := changed(tx.ExecContext(ctx, setCredential, c.Name, c.Data, string(strength),
 			nanos(c.Created), nanos(c.Used), string(c.Flagged), c.Factor, c.ID, c.Tenant, c.User, signed(c.Version)))
 		if err == nil && n == 0 {
 			return missed(ctx, tx, hasCredential, c.Factor, c.ID, c.Tenant, c.User)
@@ -124,7 +124,7 @@ func (s *Store) UpdateCredential(ctx context.Context, c factors.Credential) erro
 // RemoveCredential implements [session.Directory].
 func (s *Store) RemoveCredential(ctx context.Context, tenant, user, factor, id string, keep int) error {
 	return s.transact(ctx, "remove credential", func(tx *sql.Tx) error {
-		n, err := changed(ctx, "remove credential")(tx.ExecContext(ctx, removeCredential, factor, id, tenant, user))
+		n, err := changed(tx.ExecContext(ctx, removeCredential, factor, id, tenant, user))
 		if err != nil {
 			return err
 		}

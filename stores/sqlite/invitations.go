@@ -55,7 +55,7 @@ func (s *Store) Invitations(ctx context.Context, tenant string) ([]session.Invit
 // HoldInvitation implements [session.Directory].
 func (s *Store) HoldInvitation(ctx context.Context, id, holder string, now time.Time) error {
 	return s.transact(ctx, "hold invitation", func(tx *sql.Tx) error {
-		n, err := changed(ctx, "hold invitation")(tx.ExecContext(ctx, holdInvitation, holder, id, nanos(now)))
+		n, err := changed(tx.ExecContext(ctx, holdInvitation, holder, id, nanos(now)))
 		if err == nil && n == 0 {
 			return missed(ctx, tx, hasInvitation, id)
 		}
@@ -69,7 +69,7 @@ func (s *Store) RevokeInvitation(ctx context.Context, tenant, id string, at time
 		return errNoTime
 	}
 	return s.transact(ctx, "revoke invitation", func(tx *sql.Tx) error {
-		n, err := changed(ctx, "revoke invitation")(tx.ExecContext(ctx, revokeInvitation, nanos(at), id, tenant))
+		n, err := changed(tx.ExecContext(ctx, revokeInvitation, nanos(at), id, tenant))
 		if err == nil && n == 0 {
 			return missed(ctx, tx, hasTenantInvitation, id, tenant)
 		}

@@ -112,9 +112,9 @@ func (s *Store) change(ctx context.Context, what string, stmt *sql.Stmt, selecto
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	n, err := changed(ctx, what)(stmt.ExecContext(ctx, args...))
+	n, err := changed(stmt.ExecContext(ctx, args...))
 	if err != nil || n == 1 {
-		return err
+		return failed(ctx, what, err)
 	}
 	var one int
 	if err := s.read.QueryRowContext(ctx, hasSession, selector).Scan(&one); err != nil {

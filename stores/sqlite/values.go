@@ -122,7 +122,8 @@ func (s *Store) exec(ctx context.Context, what, query string, args ...any) (int,
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return changed(ctx, what)(s.write.ExecContext(ctx, query, args...))
+	n, err := changed(s.write.ExecContext(ctx, query, args...))
+	return n, failed(ctx, what, err)
 }
 
 // pruned is how many rows are forgotten in one transaction, so that logins need not wait for the end of a long one.
@@ -138,14 +139,13 @@ func (s *Store) prune(ctx context.Context, what, query string, now time.Time) (i
 	}
 }
 
-func changed(ctx context.Context, what string) func(sql.Result, error) (int, error) {
-	return func(r sql.Result, err error) (int, error) {
-		if err != nil {
-			return 0, failed(ctx, what, err)
-		}
-		n, err := r.RowsAffected()
-		return int(n), failed(ctx, what, err)
+// changed is how many rows a statement changed.
+func changed(r sql.Result, err error) (int, error) {
+	if err != nil {
+		return 0, err
 	}
+	n, err := r.RowsAffected()
+	return int(n), err
 }
 
 // collect reads all rows of a query.

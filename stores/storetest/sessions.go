@@ -520,6 +520,9 @@ func indexMoves(c *check) {
 		{session.Index{Tenant: "corp", Device: "kiosk", Certificates: []session.Digest{x}}, []bool{true, false, true, true, false}},
 		{session.Index{Tenant: "corp", Person: "alice", Device: "kiosk", Certificates: []session.Digest{x, y}}, []bool{true, true, true, true, true}},
 		{session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{y}}, []bool{true, true, false, false, true}},
+		{session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{x}}, []bool{true, true, false, true, false}},
+		{session.Index{Tenant: "corp", Person: "bob", Certificates: []session.Digest{x}}, []bool{true, false, false, true, false}},
+		{session.Index{Tenant: "corp", Person: "bob", Device: "kiosk", Certificates: []session.Digest{x}}, []bool{true, false, true, true, false}},
 		{session.Index{Tenant: "labs", Person: "alice", Certificates: []session.Digest{y, y}}, []bool{false, false, false, false, true}},
 		{session.Index{}, []bool{false, false, false, false, false}},
 	} {
