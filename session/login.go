@@ -512,11 +512,11 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 	if err := s.commit(ctx, state, effects); err != nil {
 		return err
 	}
-	made, ok := grown(before, state)
-	if !ok {
+	made, fresh := gained(before, state)
+	if len(fresh) == 0 {
 		return nil
 	}
-	check, err := s.standing(ctx, made.Subject, made.All())
+	check, err := s.standing(ctx, made.Subject, fresh)
 	if err == nil && check.Refused == "" {
 		return nil
 	}
@@ -530,19 +530,24 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 	return ErrInvalidCredential
 }
 
-// grown is the principal that a change made, or made prove more.
-func grown(before, after authn.State) (authn.Principal, bool) {
+// gained is the principal that a change made, or made prove more, and the evidence that it did not have before. What a
+// principal had before is not asked for again: a credential that its owner removed since does not end the session.
+func gained(before, after authn.State) (authn.Principal, []authn.Evidence) {
 	a, ok := after.(authn.Authenticated)
 	if !ok {
-		return authn.Principal{}, false
+		return authn.Principal{}, nil
 	}
 	p := a.Principal()
 	b, ok := before.(authn.Authenticated)
-	if !ok {
-		return p, true
+	if !ok || b.Principal().Login != p.Login {
+		return p, p.All()
 	}
-	q := b.Principal()
-	return p, p.Login != q.Login || len(p.Added) != len(q.Added) || !p.AuthenticatedAt().Equal(q.AuthenticatedAt())
+	had := b.Principal().All()
+	return p, slices.DeleteFunc(slices.Clone(p.All()), func(e authn.Evidence) bool {
+		return slices.ContainsFunc(had, func(o authn.Evidence) bool {
+			return o.Factor == e.Factor && o.Credential == e.Credential && o.At.Equal(e.At)
+		})
+	})
 }
 
 // Cancel ends what runs: a login, a workflow, a step-up. What was there before is left.
