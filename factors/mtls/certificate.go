@@ -79,8 +79,6 @@ func checkLeaf(c *x509.Certificate) error {
 
 // checkForm is for every certificate of a path but the anchor.
 func checkForm(c *x509.Certificate) error {
-	aki, critical, hasAKI := extension(c, oidAuthorityKeyID)
-	_, skiCritical, _ := extension(c, oidSubjectKeyID)
 	switch {
 	case c.Version != 3:
 		return factors.Reject(ReasonNonconforming, "version %d", c.Version)
@@ -90,10 +88,8 @@ func checkForm(c *x509.Certificate) error {
 		return factors.Reject(ReasonNonconforming, "it ends before it begins")
 	case len(c.RawIssuer) <= 2:
 		return factors.Reject(ReasonNonconforming, "its issuer has no name")
-	case !hasAKI || len(c.AuthorityKeyId) == 0 || len(aki) == 0:
+	case len(c.AuthorityKeyId) == 0:
 		return factors.Reject(ReasonNonconforming, "it has no authority key identifier")
-	case critical || skiCritical:
-		return factors.Reject(ReasonNonconforming, "a key identifier is critical")
 	}
 	return nil
 }
@@ -165,8 +161,6 @@ func checkIntermediate(c *x509.Certificate) error {
 		return factors.Reject(ReasonNonconforming, "an intermediate is not of a CA")
 	case len(c.SubjectKeyId) == 0:
 		return factors.Reject(ReasonNonconforming, "an intermediate has no subject key identifier")
-	case len(c.RawSubject) <= 2:
-		return factors.Reject(ReasonNonconforming, "an intermediate has no subject")
 	case !constraintsChecked(c):
 		return factors.Reject(ReasonNonconforming, "an intermediate constrains names of a kind that is not checked")
 	case tooManyNames(c):

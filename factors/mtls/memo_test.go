@@ -58,6 +58,12 @@ func TestMemoIsNotTrusted(t *testing.T) {
 		r.Now = r.Now.Add(-2 * time.Hour)
 		wantReason(t, check(f, r, e), ReasonNotYetValid)
 	})
+	t.Run("the clock went back before the intermediate began", func(t *testing.T) {
+		young := ca.IntermediateFrom(mtlstest.Leaf{CN: "Young CA", NotBefore: time.Now().Add(-time.Minute)})
+		f, r, e := remembered(t, newFixture(staffOf(ca)), young, mtlstest.Leaf{CN: "alice"})
+		r.Now = r.Now.Add(-2 * time.Minute)
+		wantReason(t, check(f, r, e), ReasonUntrusted)
+	})
 	t.Run("denied", func(t *testing.T) {
 		x := newFixture(staffOf(ca))
 		f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})

@@ -31,8 +31,6 @@ var (
 	oidSubjectAltName      = asn1.ObjectIdentifier{2, 5, 29, 17}
 	oidNameConstraints     = asn1.ObjectIdentifier{2, 5, 29, 30}
 	oidKeyUsage            = asn1.ObjectIdentifier{2, 5, 29, 15}
-	oidSubjectKeyID        = asn1.ObjectIdentifier{2, 5, 29, 14}
-	oidAuthorityKeyID      = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidCommonName          = asn1.ObjectIdentifier{2, 5, 4, 3}
 	oidUserPrincipalName   = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 	errSubject             = errors.New("mtls: the subject is malformed")

@@ -1,6 +1,8 @@
 package mtls
 
 import (
+	"slices"
+
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
@@ -21,13 +23,18 @@ type mapping []rule
 
 // identifies is the most that the rules can say.
 func (m mapping) identifies() authn.Identifies {
-	for _, r := range m {
-		if r.from != fromAnchor && r.pattern.captures("user") {
-			return authn.IdentifiesUser
-		}
+	if slices.ContainsFunc(m, rule.namesUser) {
+		return authn.IdentifiesUser
 	}
 	return authn.IdentifiesTenant
 }
+
+// alwaysUser reports whether every rule names a user.
+func (m mapping) alwaysUser() bool {
+	return !slices.ContainsFunc(m, func(r rule) bool { return !r.namesUser() })
+}
+
+func (r rule) namesUser() bool { return r.from != fromAnchor && r.pattern.captures("user") }
 
 // apply maps the names of a certificate whose path ends in anchor. The error is a [*factors.Rejection].
 func (m mapping) apply(n names, anchor policy.Anchor) (named, error) {

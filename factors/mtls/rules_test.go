@@ -328,6 +328,7 @@ func TestSettings(t *testing.T) {
 		{"pattern that can't match", written{Anchors: one, Identify: []writtenRule{{"san.dns", "{user}._", "corp"}}}, "identify[0].pattern: "},
 		{"unknown bind", written{Anchors: one, Identify: cn, Bind: "keys"}, "bind: "},
 		{"identity without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Bind: "identity"}, "bind: "},
+		{"identity where one rule names no user", written{Anchors: one, Identify: []writtenRule{cn[0], {From: "anchor"}}, Bind: "identity"}, "bind: "},
 		{"unknown principal", written{Anchors: one, Identify: cn, Principal: "robot"}, "principal: "},
 		{"device without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Principal: "device"}, "principal: "},
 		{"unknown enrolled", written{Anchors: one, Identify: cn, Enrolled: "yes"}, "enrolled: "},

@@ -221,8 +221,8 @@ func (s *Settings) readBind(at section, w written) error {
 		s.bind = authn.BindKey
 	case authn.BindKey, authn.BindCertificate:
 	case authn.BindIdentity:
-		if s.rules.identifies() != authn.IdentifiesUser {
-			return at.Errorf("bind", "bind: identity needs a rule that names a user; without one, every certificate of the tenant could take a session over")
+		if !s.rules.alwaysUser() {
+			return at.Errorf("bind", "bind: identity needs rules that all capture {user}: where none is named, every certificate of the tenant could take a session over")
 		}
 	default:
 		return at.Errorf("bind", "%q is not known; there are key, identity, certificate", w.Bind)
@@ -235,8 +235,8 @@ func (s *Settings) readPrincipal(at section, w written) error {
 	case "", "user":
 		return nil
 	case "device":
-		if s.rules.identifies() != authn.IdentifiesUser {
-			return at.Errorf("principal", "principal: device needs a rule that captures {user}, the device's name")
+		if !s.rules.alwaysUser() {
+			return at.Errorf("principal", "principal: device needs rules that all capture {user}, the device's name")
 		}
 		s.device = true
 		return nil
@@ -249,8 +249,8 @@ func (s *Settings) readEnrolled(at section, w written) error {
 	case "":
 		return nil
 	case "required":
-		if s.rules.identifies() != authn.IdentifiesUser {
-			return at.Errorf("enrolled", "enrolled: required needs a rule that names a user")
+		if !s.rules.alwaysUser() {
+			return at.Errorf("enrolled", "enrolled: required needs rules that all capture {user}")
 		}
 		s.enrolled = true
 		return nil

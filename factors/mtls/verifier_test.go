@@ -132,6 +132,9 @@ func TestRefused(t *testing.T) {
 		{"large leaf", ca.Issue(mtlstest.Leaf{CN: "alice", Extra: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 25<<10)}}}), ReasonTooLarge},
 		{"long chain", long(middle.Issue(mtlstest.Leaf{CN: "alice"}), 11), ReasonTooLarge},
 		{"a chain as long as may be", long(middle.Issue(mtlstest.Leaf{CN: "alice"}), 10), ""},
+		{"three large certificates", heavy(t, ca), ReasonTooLarge},
+		{"no authority key identifier", ca.Issue(mtlstest.Leaf{CN: "alice", Extra: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 35}, Value: []byte{0x30, 0}}}}), ReasonNonconforming},
+		{"no subject, and a subjectAltName that may be passed over", ca.Issue(mtlstest.Leaf{Extra: []pkix.Extension{mtlstest.Leaf{URIs: []string{"urn:x"}}.SubjectAltName(t)}}), ReasonNonconforming},
 		{"unknown critical extension", ca.Issue(mtlstest.Leaf{CN: "alice", Extra: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}}), ReasonUntrusted},
 		{"common name in an old string type", ca.Issue(mtlstest.Leaf{Change: teletex}), ReasonBadName},
 	}
@@ -588,4 +591,31 @@ func TestIntermediateThatMayNotSign(t *testing.T) {
 	middle := ca.IntermediateFrom(mtlstest.Leaf{CN: "CA", Extra: []pkix.Extension{nothing}, Change: func(c *x509.Certificate) { c.KeyUsage = 0 }})
 	_, err := verify(t, f, request(present(t, middle.Issue(mtlstest.Leaf{CN: "alice"})), time.Now()))
 	wantReason(t, err, ReasonNonconforming)
+}
+
+func heavy(t *testing.T, ca *mtlstest.CA) tls.Certificate {
+	t.Helper()
+	ballast := []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, 23<<10)}}
+	top := ca.IntermediateFrom(mtlstest.Leaf{CN: "A", Extra: ballast})
+	return top.IntermediateFrom(mtlstest.Leaf{CN: "B", Extra: ballast}).Issue(mtlstest.Leaf{CN: "alice", Extra: ballast})
+}
+
+func TestIntermediateWithManyNames(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	f := newFixture(staffOf(ca)).factor(t, byCommonName)
+	middle := ca.IntermediateFrom(mtlstest.Leaf{CN: "CA", DNS: many(65)})
+	_, err := verify(t, f, request(present(t, middle.Issue(mtlstest.Leaf{CN: "alice"})), time.Now()))
+	wantReason(t, err, ReasonTooLarge)
+}
+
+func TestStrongKey(t *testing.T) {
+	for bits, strong := range map[uint]bool{1024: false, 2040: false, 2048: true, 2049: false, 4096: true, 8192: true, 8200: false, 16384: false} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		for e, good := range map[int]bool{65537: true, 3: true, 1: false, 4: false} {
+			c := &x509.Certificate{PublicKey: &rsa.PublicKey{N: n, E: e}}
+			if strongKey(c) != (strong && good) {
+				t.Errorf("RSA of %d bits, exponent %d: %v", bits, e, !strong)
+			}
+		}
+	}
 }
