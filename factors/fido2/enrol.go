@@ -61,6 +61,9 @@ func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credenti
 	if f.settings.userVerification == protocol.VerificationRequired && !flags.HasUserVerified() {
 		return none, factors.Reject(ReasonNotVerified, "")
 	}
+	if err := answers(env, parsed.Response.CollectedClientData); err != nil {
+		return none, err
+	}
 	session := env.Session
 	session.UserVerification = f.settings.userVerification
 	made, err := party.CreateCredential(account{handle: e.User.Handle}, session, parsed)

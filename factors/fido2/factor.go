@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -153,6 +154,18 @@ func (f *Factor) open(asked factors.Asked, p purpose, r factors.Request) (envelo
 	return e, nil
 }
 
+// answers says which of the things that the client was told differ in what it signed. The library checks them too, and
+// does not say which.
+func answers(e envelope, client protocol.CollectedClientData) error {
+	if subtle.ConstantTimeCompare([]byte(client.Challenge), []byte(e.Session.Challenge)) != 1 {
+		return factors.Reject(ReasonChallenge, "it answers another challenge")
+	}
+	if client.Origin != e.Origin {
+		return factors.Reject(ReasonOrigin, "it was made for another origin")
+	}
+	return nil
+}
+
 // account is a user as the library sees it.
 type account struct {
 	handle      []byte
@@ -222,8 +235,6 @@ func why(err error, other authn.Reason) error {
 	switch e.Type {
 	case protocol.ErrAssertionSignature.Type:
 		return factors.Reject(ReasonSignature, "the signature is wrong")
-	case protocol.ErrChallengeMismatch.Type:
-		return factors.Reject(ReasonChallenge, "it answers another challenge")
 	case protocol.ErrParsingData.Type:
 		return factors.Reject(factors.ReasonMalformed, "")
 	}

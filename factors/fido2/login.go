@@ -184,6 +184,9 @@ func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, 
 	if own.record.Credential.Flags.BackupEligible && !flags.HasBackupEligible() {
 		return none, factors.Reject(ReasonBackupFlags, "a credential that could be copied says that it no longer can")
 	}
+	if err := answers(e, parsed.Response.CollectedClientData); err != nil {
+		return none, err
+	}
 	updated, err := f.validate(party, e, parsed, own.record)
 	if err != nil {
 		return none, why(err, ReasonSignature)
