@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
-// check looks up again what must hold when the last step passes: invariant 8 of the design.
-func (s *Session) check(ctx context.Context, l authn.Login, last authn.Evidence) (authn.Check, error) {
+// check looks up again what must hold when the last step of the login in state passes.
+func (s *Session) check(ctx context.Context, state authn.State, l authn.Login, last authn.Evidence) (authn.Check, error) {
 	subject, err := l.Subject.Narrow(last.Subject)
 	if err != nil {
 		return authn.Check{Subject: l.Subject, Refused: authn.ReasonSubject}, nil
@@ -27,7 +27,7 @@ func (s *Session) check(ctx context.Context, l authn.Login, last authn.Evidence)
 	}
 	rt := s.engine.current.Load()
 	c.Epoch = rt.policy.Epoch
-	if _, stepUp := s.stepUp(); stepUp {
+	if stepsUp(state) {
 		c.OnOffer = true // the guards see to the method of the session on every request
 		return c, nil
 	}
@@ -36,12 +36,13 @@ func (s *Session) check(ctx context.Context, l authn.Login, last authn.Evidence)
 	return c, nil
 }
 
-func (s *Session) stepUp() (authn.StepUp, bool) {
-	if a, ok := s.state.(authn.Authenticated); ok {
-		r, ok := a.Running().(authn.StepUp)
-		return r, ok
+func stepsUp(state authn.State) bool {
+	a, ok := state.(authn.Authenticated)
+	if !ok {
+		return false
 	}
-	return authn.StepUp{}, false
+	_, ok = a.Running().(authn.StepUp)
+	return ok
 }
 
 // standing looks up whether a subject's tenant, user and enrolled credentials are in good standing. For a subject that

@@ -156,7 +156,7 @@ func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []
 		if !ok || !allAmbient(step) {
 			break
 		}
-		prove, err := s.proveAmbient(ctx, l, step)
+		prove, err := s.proveAmbient(ctx, state, l, step)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func runningLogin(state authn.State) (authn.Login, bool) {
 
 // proveAmbient verifies the first ambient factor of a step that the request satisfies. A good credential costs nothing;
 // a bad one counts against its source.
-func (s *Session) proveAmbient(ctx context.Context, l authn.Login, step authn.Step) (authn.Prove, error) {
+func (s *Session) proveAmbient(ctx context.Context, state authn.State, l authn.Login, step authn.Step) (authn.Prove, error) {
 	var last *factors.Rejection
 	factor := step.AnyOf[0].Name
 	for _, f := range step.AnyOf {
@@ -207,7 +207,7 @@ func (s *Session) proveAmbient(ctx context.Context, l authn.Login, step authn.St
 		if err != nil {
 			return authn.Prove{}, err
 		}
-		return s.proof(ctx, l, v, "")
+		return s.proof(ctx, state, l, v, "")
 	}
 	return authn.Prove{}, s.failedAmbient(ctx, l, factor, last)
 }
@@ -253,13 +253,14 @@ func (s *Session) ask(ctx context.Context, l authn.Login, factor string, credent
 	return v, nil
 }
 
-// proof makes the event of a verified credential. If it completes the login, everything is looked up again.
-func (s *Session) proof(ctx context.Context, l authn.Login, v factors.Verified, challenge string) (authn.Prove, error) {
+// proof makes the event of a verified credential in the login l of a state. If it completes the login, everything is
+// looked up again.
+func (s *Session) proof(ctx context.Context, state authn.State, l authn.Login, v factors.Verified, challenge string) (authn.Prove, error) {
 	p := authn.Prove{At: s.now, Evidence: v.Evidence, Challenge: challenge}
 	if len(l.Evidence)+1 < len(l.Method.Steps) {
 		return p, nil
 	}
-	check, err := s.check(ctx, l, v.Evidence)
+	check, err := s.check(ctx, state, l, v.Evidence)
 	p.Check = &check
 	return p, err
 }
@@ -359,7 +360,7 @@ func (s *Session) Verify(ctx context.Context, factor string, credential json.Raw
 		return ErrWrongStep
 	}
 	if d.Ambient {
-		prove, err := s.proveAmbient(ctx, l, authn.Step{AnyOf: []authn.Factor{d}})
+		prove, err := s.proveAmbient(ctx, s.state, l, authn.Step{AnyOf: []authn.Factor{d}})
 		if err != nil {
 			return err
 		}
@@ -400,7 +401,7 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 		}
 		return err
 	}
-	prove, err := s.proof(ctx, l, v, c.ID)
+	prove, err := s.proof(ctx, s.state, l, v, c.ID)
 	if err != nil {
 		return err
 	}

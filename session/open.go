@@ -181,12 +181,12 @@ func (s *Session) checkSessionTies(ctx context.Context, a authn.Authenticated) e
 	device, isDevice := a.Device()
 	var err error
 	if isDevice {
-		if lost[1], err = s.tieBroken(ctx, device.Evidence); err != nil {
+		if lost[1], err = s.principalUntied(ctx, device); err != nil {
 			return err
 		}
 	}
 	if isPerson && lost[1] == "" {
-		if lost[0], err = s.tieBroken(ctx, person.Evidence); err != nil {
+		if lost[0], err = s.principalUntied(ctx, person); err != nil {
 			return err
 		}
 	}
@@ -212,6 +212,15 @@ func (s *Session) checkSessionTies(ctx context.Context, a authn.Authenticated) e
 		}
 	}
 	return nil
+}
+
+// principalUntied is tieBroken for all that a principal has proven, what step-ups added included.
+func (s *Session) principalUntied(ctx context.Context, p authn.Principal) (authn.Reason, error) {
+	why, err := s.tieBroken(ctx, p.Evidence)
+	if why == "" && err == nil {
+		why, err = s.tieBroken(ctx, p.Added)
+	}
+	return why, err
 }
 
 func runningEvidence(r authn.Running) []authn.Evidence {
