@@ -37,12 +37,6 @@ type path struct {
 	notAfter  time.Time // the earliest
 }
 
-// covers reports whether the whole path is valid at a time. Certificates end with the second of their NotAfter.
-func (p path) covers(now time.Time) bool {
-	now = now.Truncate(time.Second)
-	return !now.Before(p.notBefore) && !now.After(p.notAfter)
-}
-
 // paths builds the paths for TLS client authentication that are valid now. presented is leaf first, all others are
 // hints. There is at least one path, or the error is a [*factors.Rejection].
 func (t trust) paths(presented []*x509.Certificate, now time.Time) ([]path, error) {

@@ -19,6 +19,7 @@ type proof struct {
 	certificate [sha256.Size]byte
 	key         [sha256.Size]byte
 	holders     []*holder // at least one
+	from, until time.Time // when all their paths are valid; until is the first moment that is too late
 }
 
 // holder is whom a certificate names under one of its paths.
@@ -28,7 +29,7 @@ type holder struct {
 	found atomic.Pointer[lookup]
 }
 
-// lookup is the user that a holder's name had at a time.
+// lookup is the user that a holder's name had at a time. It is never changed.
 type lookup struct {
 	at   time.Time
 	user factors.User
@@ -64,13 +65,18 @@ func (v *Verifier) prove(r factors.Request) (*proof, error) {
 }
 
 // covers reports whether every path is valid at a time, so that nothing new could be found by looking again.
-func (p *proof) covers(now time.Time) bool {
-	for _, h := range p.holders {
-		if !h.path.covers(now) {
-			return false
-		}
+func (p *proof) covers(now time.Time) bool { return !now.Before(p.from) && now.Before(p.until) }
+
+// add takes a holder in. Certificates are good until the second of their NotAfter is over.
+func (p *proof) add(h *holder) {
+	until := h.notAfter.Add(time.Second)
+	if len(p.holders) == 0 || h.notBefore.After(p.from) {
+		p.from = h.notBefore
 	}
-	return true
+	if len(p.holders) == 0 || until.Before(p.until) {
+		p.until = until
+	}
+	p.holders = append(p.holders, h)
 }
 
 func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof, error) {
@@ -98,7 +104,7 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 	for _, path := range paths {
 		who, err := v.settings.rules.apply(found, path.anchor)
 		if err == nil {
-			p.holders = append(p.holders, &holder{path: path, named: who})
+			p.add(&holder{path: path, named: who})
 		} else if first == nil {
 			first = err
 		}

@@ -239,3 +239,16 @@ func TestBetterTLS(t *testing.T) {
 		t.Errorf("%d of %d are good", good, len(file.Cases))
 	}
 }
+
+func parseAll(t *testing.T, ders ...[]byte) []*x509.Certificate {
+	t.Helper()
+	var out []*x509.Certificate
+	for _, der := range ders {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, c)
+	}
+	return out
+}

@@ -110,7 +110,7 @@ type finding struct {
 	*proof
 	holder  *holder
 	subject authn.Subject
-	user    factors.User // zero where only the tenant is named
+	user    *factors.User // nil where only the tenant is named; not to be changed
 }
 
 // wanted says which of several readings of a certificate is asked for, and how old the directory's answer may be.
@@ -148,27 +148,28 @@ func (v *Verifier) find(ctx context.Context, r factors.Request, w wanted, missin
 
 // user looks the holder's name up. With remembered, an answer that this connection got less than lookupFresh ago is good
 // enough; it includes that the certificate is enrolled.
-func (v *Verifier) user(ctx context.Context, now time.Time, p *proof, h *holder, remembered bool) (factors.User, error) {
+func (v *Verifier) user(ctx context.Context, now time.Time, p *proof, h *holder, remembered bool) (*factors.User, error) {
 	if known := h.found.Load(); remembered && known.fresh(now) {
-		return known.user, nil
+		return &known.user, nil
 	}
 	u, err := v.env.Directory.UserNamed(ctx, h.tenant, h.user, v.settings.device)
 	if errors.Is(err, factors.ErrNotFound) {
-		return factors.User{}, factors.Reject(factors.ReasonUserUnknown, "tenant %q has nobody of this name", h.tenant)
+		return nil, factors.Reject(factors.ReasonUserUnknown, "tenant %q has nobody of this name", h.tenant)
 	}
 	if err != nil {
-		return factors.User{}, fmt.Errorf("mtls: directory: %w", err)
+		return nil, fmt.Errorf("mtls: directory: %w", err)
 	}
 	if u.ID == "" || u.Tenant != h.tenant || u.Name != h.user || u.Device != v.settings.device {
-		return factors.User{}, errDirectory
+		return nil, errDirectory
 	}
+	found := &lookup{now, u}
 	if remembered {
-		if err := v.checkEnrolled(ctx, finding{proof: p, holder: h, user: u}); err != nil {
-			return factors.User{}, err
+		if err := v.checkEnrolled(ctx, finding{proof: p, holder: h, user: &found.user}); err != nil {
+			return nil, err
 		}
-		h.found.Store(&lookup{now, u})
+		h.found.Store(found)
 	}
-	return u, nil
+	return &found.user, nil
 }
 
 var errDirectory = errors.New("mtls: the directory found somebody else than it was asked for")
@@ -178,7 +179,7 @@ func (v *Verifier) checkEnrolled(ctx context.Context, f finding) error {
 	if !v.settings.enrolled {
 		return nil
 	}
-	if f.user.ID == "" {
+	if f.user == nil {
 		return factors.Reject(ReasonNotEnrolled, "it names no user")
 	}
 	c, err := v.env.Directory.Credential(ctx, f.user.Tenant, v.settings.name, f.id())
@@ -199,11 +200,15 @@ func (v *Verifier) checkEnrolled(ctx context.Context, f finding) error {
 func (f finding) id() string { return hex.EncodeToString(f.certificate[:]) }
 
 func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
+	names := authn.Names{Tenant: f.subject.Tenant}
+	if f.user != nil {
+		names.User = f.user.Name
+	}
 	return authn.Evidence{
 		Factor:     v.settings.name,
 		Kind:       KindName,
 		Subject:    f.subject,
-		Names:      authn.Names{Tenant: f.subject.Tenant, User: f.user.Name},
+		Names:      names,
 		Credential: f.id(),
 		Key:        "x509:" + hex.EncodeToString(f.key[:]),
 		AMR:        []string{amr},
