@@ -121,9 +121,14 @@ func (s *Store) CreateUser(ctx context.Context, u session.User) error {
 	if len(u.Handle) > 0 {
 		handle = u.Handle
 	}
-	_, err := s.exec(ctx, "create user", addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
-		u.Admin, signed(u.Epoch), nanos(u.Created))
-	return err
+	return s.transact(ctx, "create user", func(tx *sql.Tx) error {
+		if _, err := scanTenant(tx.QueryRowContext(ctx, readTenant, u.Tenant)); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
+			u.Admin, signed(u.Epoch), nanos(u.Created))
+		return err
+	})
 }
 
 // SetUser implements [session.Directory].

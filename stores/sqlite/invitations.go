@@ -32,6 +32,9 @@ func (s *Store) CreateInvitation(ctx context.Context, i session.Invitation) erro
 		return errNoTime
 	}
 	return s.transact(ctx, "create invitation", func(tx *sql.Tx) error {
+		if _, err := scanUser(tx.QueryRowContext(ctx, readUser, i.Tenant, i.User)); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, withdrawInvitations, nanos(i.Created), i.Tenant, i.User); err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // Run proves a store. open makes an empty one, and is called once for each test; it closes the store with t.Cleanup. The
-// times that are handed in lie within some hours of the clock, so a store may also forget by a clock of its own.
+// times that are handed in lie within two days of the clock, so a store may also forget by a clock of its own.
 func Run(t *testing.T, open func(t *testing.T) session.Store) {
 	for _, c := range []struct {
 		name string
