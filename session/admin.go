@@ -19,7 +19,9 @@ import (
 const DefaultInvitationLife = 7 * 24 * time.Hour
 
 // Admin administers one tenant: users, invitations, sessions, the deny list, the audit trail. What it does is audited in
-// the name of who does it. It belongs to one request and is not safe for concurrent use.
+// the name of who does it. What gives somebody something is in the audit log before it is done: where the store then
+// fails, the log may say more than happened, and never less. What takes something away is done
+// first. What breaks off can be tried again. An Admin belongs to one request and is not safe for concurrent use.
 type Admin struct {
 	engine *Engine
 	tenant string
@@ -46,7 +48,24 @@ func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*A
 	if err != nil || check.Refused != "" || !u.Admin {
 		return nil, ErrForbidden
 	}
-	return &Admin{engine: s.engine, tenant: u.Tenant, by: u.ID, fence: s.fence, s: s}, nil
+	a := &Admin{engine: s.engine, tenant: u.Tenant, by: u.ID, s: s}
+	a.fence = a.stillAdmin
+	return a, nil
+}
+
+// stillAdmin fails where the administrator's session has ended since, or the right was taken away.
+func (a *Admin) stillAdmin(ctx context.Context) error {
+	if err := a.s.fence(ctx); err != nil {
+		return err
+	}
+	u, err := a.engine.store.User(ctx, a.tenant, a.by)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return broken("read user", err)
+	}
+	if err != nil || !u.Admin || u.Status != Active {
+		return ErrForbidden
+	}
+	return nil
 }
 
 // Operate gives the administration of a tenant to the program itself, to set up what it needs. Never call it in the name
@@ -148,7 +167,7 @@ func (a *Admin) SetStatus(ctx context.Context, user string, status Status) error
 	if user == a.by && status != Active {
 		return ErrConflict
 	}
-	return a.changeUser(ctx, user, func(u *User) { u.Status = status }, "status "+string(status))
+	return a.changeUser(ctx, user, func(u *User) { u.Status = status }, status == Active, "status "+string(status))
 }
 
 // SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves (ErrConflict).
@@ -160,32 +179,51 @@ func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	if !admin {
 		detail = "no administrator"
 	}
-	return a.changeUser(ctx, user, func(u *User) { u.Admin = admin }, detail)
+	return a.changeUser(ctx, user, func(u *User) { u.Admin = admin }, admin, detail)
 }
 
-func (a *Admin) changeUser(ctx context.Context, id string, change func(*User), detail string) error {
+// recorded does something and writes it to the audit log: a gain after it was written, anything else before.
+func (a *Admin) recorded(ctx context.Context, ev Event, gain bool, do func() error) error {
+	if gain {
+		if err := a.record(ctx, ev); err != nil {
+			return err
+		}
+		return do()
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	return a.record(ctx, ev)
+}
+
+func (a *Admin) changeUser(ctx context.Context, id string, change func(*User), gain bool, detail string) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
+	u, err := a.engine.store.User(ctx, a.tenant, id)
+	if err != nil {
+		return broken("read user", err)
+	}
+	return a.recorded(ctx, Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: detail}, gain, func() error {
+		return a.swapUser(ctx, u, change)
+	})
+}
+
+// swapUser changes a user by compare-and-swap, and ends the sessions of one who may no longer have any.
+func (a *Admin) swapUser(ctx context.Context, u User, change func(*User)) error {
 	for range 4 {
-		u, err := a.engine.store.User(ctx, a.tenant, id)
-		if err != nil {
-			return broken("read user", err)
-		}
 		change(&u)
-		err = a.engine.store.SetUser(ctx, u)
+		err := a.engine.store.SetUser(ctx, u)
 		if errors.Is(err, ErrConflict) {
+			if u, err = a.engine.store.User(ctx, a.tenant, u.ID); err != nil {
+				return broken("read user", err)
+			}
 			continue
 		}
-		if err != nil {
-			return broken("change user", err)
+		if err == nil && u.Status != Active {
+			_, err = a.endUser(context.WithoutCancel(ctx), u)
 		}
-		if u.Status != Active {
-			if _, err := a.endUser(ctx, u); err != nil {
-				return err
-			}
-		}
-		return a.record(ctx, Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: detail})
+		return broken("change user", err)
 	}
 	return ErrConflict
 }
@@ -204,15 +242,14 @@ func (a *Admin) SetTenantStatus(ctx context.Context, status Status) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
-	if err := a.engine.store.SetTenantStatus(ctx, a.tenant, status); err != nil {
-		return broken("change tenant", err)
-	}
-	if status != Active {
-		if _, err := a.engine.store.EndSessions(ctx, Match{Tenant: a.tenant}, a.engine.now()); err != nil {
-			return broken("end sessions", err)
+	ev := Event{What: TenantChanged, Detail: "status " + string(status)}
+	return a.recorded(ctx, ev, status == Active, func() error {
+		err := a.engine.store.SetTenantStatus(ctx, a.tenant, status)
+		if err == nil && status != Active {
+			_, err = a.engine.store.EndSessions(context.WithoutCancel(ctx), Match{Tenant: a.tenant}, a.engine.now())
 		}
-	}
-	return a.record(ctx, Event{What: TenantChanged, Detail: "status " + string(status)})
+		return broken("change tenant", err)
+	})
 }
 
 // Invite makes an invitation for a user and withdraws the open ones. The code is shown this once and kept as a hash. A
@@ -240,7 +277,10 @@ func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (co
 	if err := a.engine.store.CreateInvitation(ctx, inv); err != nil {
 		return "", broken("create invitation", err)
 	}
-	return code, a.record(ctx, Event{What: InvitationIssued, User: user, Name: u.Name})
+	if err := a.record(ctx, Event{What: InvitationIssued, User: user, Name: u.Name}); err != nil {
+		return "", err // nobody has the code
+	}
+	return code, nil
 }
 
 // crockford is Crockford's base 32: no letter that is taken for a digit.
@@ -359,11 +399,11 @@ func (a *Admin) Allow(ctx context.Context, id string) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
-	if err := a.engine.store.RemoveDenial(ctx, id); err != nil {
+	return a.recorded(ctx, Event{What: CertificateAllowed, Detail: "denial " + id}, true, func() error {
+		err := a.engine.store.RemoveDenial(ctx, id)
+		a.engine.denials.forget()
 		return broken("take denial back", err)
-	}
-	a.engine.denials.forget()
-	return a.record(ctx, Event{What: CertificateAllowed, Detail: "denial " + id})
+	})
 }
 
 // Events reads the tenant's audit trail, newest first. With f.Portal set it reads what belongs to no tenant instead.

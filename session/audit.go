@@ -21,6 +21,7 @@ const (
 	InvitationRefused  authn.Occurrence = "invitation.refused"
 	CredentialRemoved  authn.Occurrence = "credential.removed"
 	CredentialRenamed  authn.Occurrence = "credential.renamed"
+	CredentialRefused  authn.Occurrence = "credential.refused" // credential.added was said of it, and it was not stored
 	CredentialFlagged  authn.Occurrence = "credential.flagged"
 	UserCreated        authn.Occurrence = "user.created"
 	UserChanged        authn.Occurrence = "user.changed"
@@ -47,6 +48,7 @@ const (
 	ReasonInvitationForeign  authn.Reason = "invitation_of_another_user"
 	ReasonCertificateRefused authn.Reason = "certificate_refused" // the middleware refused what was presented
 	ReasonAuditFailed        authn.Reason = "audit_failed"
+	ReasonOutcomeUnknown     authn.Reason = "outcome_unknown" // the store failed, and may or may not have done it
 	ReasonChallengeSpent     authn.Reason = "challenge_spent"
 )
 

@@ -65,6 +65,7 @@ func (a *attempt) take(ctx context.Context, l authn.Login) error {
 			return countless(err)
 		}
 		if !ok {
+			a.tenant = nil // it was not counted there
 			a.s.note(ctx, authn.Happened{What: TenantAlarm, Subject: authn.Subject{Tenant: l.Subject.Tenant}, Reason: ReasonLocked})
 		}
 	}

@@ -57,7 +57,7 @@ func (s *Session) commit(ctx context.Context, state authn.State, effects []authn
 	}
 	if err := s.engine.record(ctx, s.events(effects)...); err != nil {
 		if slices.Contains(effects, authn.Effect(authn.Rotate{})) {
-			s.end(context.WithoutCancel(ctx))
+			_ = s.forsake(ctx)
 		}
 		return err
 	}
@@ -209,6 +209,17 @@ func (s *Session) end(ctx context.Context) error {
 	s.detach("")
 	s.cookie, s.ended = "", true
 	return nil
+}
+
+// forsake ends a session that was just won and must not be. Where even that fails, the caller is not given the secret
+// that the session was won with: nobody has it, and so nobody has the session.
+func (s *Session) forsake(ctx context.Context) error {
+	err := s.end(context.WithoutCancel(ctx))
+	if err != nil {
+		s.detach("")
+		s.cookie, s.ended = "", true
+	}
+	return err
 }
 
 // fence makes sure that the session still is what it was when it was read, by writing it. Directory changes made in the

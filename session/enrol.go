@@ -44,9 +44,9 @@ func (s *Session) Redeem(ctx context.Context, code string) error {
 	if err != nil {
 		return err
 	}
-	m, err := s.chooseMethod("", tenant, "")
-	if err != nil {
-		return err
+	m, ok := s.methodToJoin(tenant)
+	if !ok {
+		return ErrForbidden
 	}
 	if err := s.certificateThere(m); err != nil {
 		return err
@@ -62,9 +62,7 @@ func (s *Session) Redeem(ctx context.Context, code string) error {
 	known := err == nil
 	if known && inv.Tenant != tenant {
 		// No evidence named the tenant: the invitation's own method decides what must be shown.
-		if m, err = s.chooseMethod("", inv.Tenant, ""); err != nil {
-			m = authn.Method{}
-		}
+		m, _ = s.methodToJoin(inv.Tenant)
 	}
 	return s.redeem(ctx, m, inv, known, try)
 }
@@ -126,6 +124,17 @@ func (s *Session) redeem(ctx context.Context, m authn.Method, inv Invitation, kn
 	}
 	try.giveBack(ctx)
 	return nil
+}
+
+// methodToJoin is the first method on offer that users enrol for: its leading ambient steps are what an invitation needs
+// besides its code.
+func (s *Session) methodToJoin(tenant string) (authn.Method, bool) {
+	for _, m := range s.offer(tenant, "") {
+		if len(s.enrollable(m)) > 0 {
+			return m, true
+		}
+	}
+	return authn.Method{}, false
 }
 
 // leadingAmbient verifies the ambient steps that a method begins with. why says what was refused.
@@ -351,6 +360,8 @@ func (s *Session) challengeOfEnrolment() bool {
 	return ok
 }
 
+// storeCredential saves the session, writes the audit log and then stores the credential, in this order: a credential that
+// nobody can find in the log is not stored. One that could not be stored after all is said to be refused.
 func (s *Session) storeCredential(ctx context.Context, who enrolling, made factors.Credential, c authn.Challenge) error {
 	state, effects, err := s.plan(s.state, authn.Enrolled{At: s.now, Challenge: c.ID, Factor: made.Factor, Credential: made.ID})
 	if err != nil {
@@ -359,24 +370,34 @@ func (s *Session) storeCredential(ctx context.Context, who enrolling, made facto
 	if err := s.save(ctx, state, effects); err != nil {
 		return err
 	}
+	if err := s.engine.record(ctx, s.events(effects)...); err != nil {
+		return err
+	}
 	enrolled := Enrolled{Credential: made, Epoch: who.user.Epoch, At: s.now}
 	if who.onboarding != nil {
 		enrolled.Invitation, enrolled.Holder = who.onboarding.Invitation, who.onboarding.Login.ID
 	}
 	if err := s.engine.store.Enrol(ctx, enrolled); err != nil {
-		if errors.Is(err, ErrNotFound) {
-			return ErrConflict
-		}
-		return broken("store credential", err)
+		return s.notStored(ctx, who, made, err)
 	}
-	if who.onboarding != nil {
-		// Whoever had to be invited anew may have lost control of what was there before.
-		m := Match{Tenant: made.Tenant, Person: made.User, Except: s.row.Selector}
-		if _, err := s.engine.store.EndSessions(ctx, m, s.now); err != nil {
-			return broken("end sessions", err)
-		}
+	if who.onboarding == nil {
+		return nil
 	}
-	return s.engine.record(ctx, s.events(effects)...)
+	// Whoever had to be invited anew may have lost control of what was there before.
+	m := Match{Tenant: made.Tenant, Person: made.User, Except: s.row.Selector}
+	_, err = s.engine.store.EndSessions(context.WithoutCancel(ctx), m, s.now)
+	return broken("end sessions", err)
+}
+
+// notStored writes down that a credential was not stored, or that nobody knows.
+func (s *Session) notStored(ctx context.Context, who enrolling, made factors.Credential, err error) error {
+	why := ReasonOutcomeUnknown
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		why, err = ReasonChangedMeanwhile, ErrConflict
+	}
+	s.note(ctx, authn.Happened{What: CredentialRefused, Subject: who.user.Subject(), Names: authn.Names{Tenant: who.user.Tenant, User: who.user.Name},
+		Factor: made.Factor, Reason: why})
+	return broken("store credential", err)
 }
 
 // Credentials are the caller's own, of all factors, oldest first.
@@ -454,10 +475,19 @@ func (s *Session) RemoveCredential(ctx context.Context, id string) error {
 	if err := s.fence(ctx); err != nil {
 		return err
 	}
+	// The sessions end first, so that a removal which breaks off can be tried again, and once more for those that were won
+	// in between.
+	end := func(ctx context.Context) error {
+		_, err := s.engine.endSessionsWith(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, s.row.Selector, s.now)
+		return err
+	}
+	if err := end(ctx); err != nil {
+		return err
+	}
 	if err := s.engine.store.RemoveCredential(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, 1); err != nil {
 		return broken("remove credential", err)
 	}
-	if _, err := s.engine.endSessionsWith(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, s.row.Selector, s.now); err != nil {
+	if err := end(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	s.note(ctx, authn.Happened{What: CredentialRemoved, Subject: p.Subject, Names: p.Names, Factor: c.Factor})

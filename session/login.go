@@ -521,7 +521,7 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 	if err == nil && check.Refused == "" {
 		return nil
 	}
-	if endErr := s.end(context.WithoutCancel(ctx)); endErr != nil {
+	if endErr := s.forsake(ctx); endErr != nil {
 		return endErr
 	}
 	if err != nil {
@@ -609,4 +609,43 @@ func (s *Session) signOutPerson(ctx context.Context) error {
 		s.row, s.stored, s.state = row, live, live
 	}
 	return &UnavailableError{errors.New("the session changed again and again")}
+}
+
+// Recognized is whom the request's own credentials name, for a page to greet before a login begins.
+type Recognized struct {
+	Method authn.Method // that would be begun
+	Names  authn.Names  // as far as the ambient factors name anyone
+}
+
+// Recognize verifies the ambient factors that a login would begin with, and begins nothing. It fails as [Session.Begin]
+// would, and counts nothing: whoever has a bad certificate learns no more than that.
+func (s *Session) Recognize(ctx context.Context) (Recognized, error) {
+	tenant, err := s.ambientTenant(ctx)
+	if err != nil {
+		return Recognized{}, err
+	}
+	m, err := s.chooseMethod("", tenant, "")
+	if err != nil {
+		return Recognized{}, err
+	}
+	r := Recognized{Method: m}
+	if err := s.certificateThere(m); err != nil {
+		return r, err
+	}
+	evidence, _, why, err := s.leadingAmbient(ctx, authn.Login{Method: m})
+	if err != nil {
+		return r, err
+	}
+	if why != "" {
+		return r, ErrInvalidCredential
+	}
+	for _, e := range evidence {
+		if e.Names.Tenant != "" {
+			r.Names.Tenant = e.Names.Tenant
+		}
+		if e.Names.User != "" {
+			r.Names.User = e.Names.User
+		}
+	}
+	return r, nil
 }

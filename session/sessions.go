@@ -24,6 +24,11 @@ func (e *Engine) endSessionsWith(ctx context.Context, tenant, user, factor, cred
 	if err != nil {
 		return 0, broken("list sessions", err)
 	}
+	if len(rows) == maxListed {
+		// There may be more than a list shows: all of them end.
+		n, err := e.store.EndSessions(ctx, Match{Tenant: tenant, Person: user, Except: except}, now)
+		return n, broken("end sessions", err)
+	}
 	ended := 0
 	for _, row := range rows {
 		if row.Selector == except || !restsOn(row, factor, credential) {

@@ -88,10 +88,20 @@ func checkForm(c *x509.Certificate) error {
 		return factors.Reject(ReasonNonconforming, "it ends before it begins")
 	case len(c.RawIssuer) <= 2:
 		return factors.Reject(ReasonNonconforming, "its issuer has no name")
-	case len(c.AuthorityKeyId) == 0:
-		return factors.Reject(ReasonNonconforming, "it has no authority key identifier")
 	}
 	return nil
+}
+
+// issuersNamed reports whether every certificate of a path says by a key identifier which key signed it (RFC 5280 section
+// 4.2.1.1). One that an anchor signed itself need not: there is nothing to choose from, and OpenSSL before 3.2 writes
+// none unless it is told to.
+func issuersNamed(chain []*x509.Certificate) bool {
+	for _, c := range chain[:len(chain)-1] {
+		if len(c.AuthorityKeyId) == 0 && len(chain) > 2 {
+			return false
+		}
+	}
+	return true
 }
 
 // checkStrength is for every certificate of a path but the anchor, whose signature nobody relies on.

@@ -64,7 +64,10 @@ func (t trust) build(presented []*x509.Certificate, now time.Time, usage x509.Ex
 	if err != nil {
 		return nil, untrusted(leaf, options, err, dropped)
 	}
-	paths := t.ending(leaf, chains)
+	paths := t.ending(leaf, slices.DeleteFunc(slices.Clone(chains), func(c []*x509.Certificate) bool { return !issuersNamed(c) }))
+	if len(paths) == 0 && len(t.ending(leaf, chains)) > 0 {
+		return nil, factors.Reject(ReasonNonconforming, "a certificate of its path has no authority key identifier")
+	}
 	if len(paths) == 0 {
 		return nil, factors.Reject(ReasonUntrusted, "no path ends in an anchor of this factor")
 	}

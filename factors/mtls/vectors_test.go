@@ -125,6 +125,7 @@ var limboDiffers = map[string]string{
 	"pathlen::max-chain-depth-0-exhausted":                 noDepth,
 	"pathlen::max-chain-depth-1-exhausted":                 noDepth,
 	"rfc5280::aki::cross-signed-root-missing-aki":          anchorIsKey,
+	"rfc5280::aki::leaf-missing-aki":                       "directly below an anchor there is no choice of issuers for a key identifier to make",
 	"rfc5280::ski::root-missing-ski":                       anchorIsKey,
 	"rfc5280::root-non-critical-basic-constraints":         anchorIsKey,
 	"webpki::aki::root-with-aki-missing-keyidentifier":     anchorIsKey,
