@@ -43,7 +43,13 @@ func TestNoScans(t *testing.T) {
 			continue
 		}
 		looked++
-		for _, step := range plan(t, s, query) {
+		steps := plan(t, s, query)
+		for _, column := range []string{"person", "device"} {
+			if strings.Contains(query, " AND "+column+" = ?") && !strings.Contains(query, "selector = ?") && !strings.Contains(strings.Join(steps, "\n"), column+"=?") {
+				t.Errorf("not by %s: %s\n\t%s", column, query, steps)
+			}
+		}
+		for _, step := range steps {
 			whole := query == listTenants || query == listDenials // these are meant to give everything
 			if strings.HasPrefix(step, "SCAN") && !whole && !strings.Contains(step, "json_each") && !strings.Contains(step, "CONSTANT ROW") {
 				t.Errorf("%s\n\t%s", query, step)

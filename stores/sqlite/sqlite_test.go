@@ -265,3 +265,12 @@ func TestTimes(t *testing.T) {
 		t.Error("a far past is not early")
 	}
 }
+
+// TestMigratesOnce: of two programs that make the same step of the schema, the second can't record it and is undone.
+func TestMigratesOnce(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "store.db"))
+	_, err := s.write.ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (1, 1)")
+	if err == nil {
+		t.Error("one step was recorded twice")
+	}
+}
