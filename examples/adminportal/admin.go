@@ -1,0 +1,321 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"crypto/x509"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/session"
+)
+
+// userRow is a user in the list.
+type userRow struct {
+	session.User
+	Passkeys int
+	Invited  bool
+}
+
+type usersData struct {
+	Users []userRow
+	Code  string // of an invitation that was just made: shown once
+	For   string
+}
+
+func (pg *pages) users(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	return pg.showUsers(w, r, a, usersData{})
+}
+
+func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Admin, d usersData) error {
+	users, err := a.Users(r.Context())
+	if err != nil {
+		return err
+	}
+	invitations, err := a.Invitations(r.Context())
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, u := range users {
+		credentials, err := a.Credentials(r.Context(), u.ID)
+		if err != nil {
+			return err
+		}
+		row := userRow{User: u, Passkeys: len(credentials)}
+		row.Invited = slices.ContainsFunc(invitations, func(i session.Invitation) bool { return i.User == u.ID && i.Open(now) })
+		d.Users = append(d.Users, row)
+	}
+	pg.render(w, r, http.StatusOK, "users", page{Title: "Users", Section: "users", Data: d})
+	return nil
+}
+
+func (pg *pages) createUser(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	n := session.NewUser{Name: field(w, r, "name"), Display: field(w, r, "display"), Admin: field(w, r, "admin") != ""}
+	u, err := a.CreateUser(r.Context(), n)
+	if err != nil {
+		return err
+	}
+	return pg.invite(w, r, a, u.ID)
+}
+
+// invite makes an invitation and shows its code, this once.
+func (pg *pages) invite(w http.ResponseWriter, r *http.Request, a *session.Admin, user string) error {
+	u, err := a.User(r.Context(), user)
+	if err != nil {
+		return err
+	}
+	code, err := a.Invite(r.Context(), user, 0)
+	if err != nil {
+		return err
+	}
+	return pg.showUsers(w, r, a, usersData{Code: code, For: u.Name})
+}
+
+func (pg *pages) changeUser(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	id, ctx := chi.URLParam(r, "id"), r.Context()
+	var err error
+	notice := ""
+	switch chi.URLParam(r, "do") {
+	case "invite":
+		return pg.invite(w, r, a, id)
+	case "suspend":
+		notice, err = "The user is suspended and signed out everywhere.", a.SetStatus(ctx, id, session.Suspended)
+	case "activate":
+		notice, err = "The user may sign in again.", a.SetStatus(ctx, id, session.Active)
+	case "make-admin":
+		notice, err = "The user is an administrator now.", a.SetAdmin(ctx, id, true)
+	case "take-admin":
+		notice, err = "The user is no administrator any more.", a.SetAdmin(ctx, id, false)
+	case "sign-out":
+		var n int
+		n, err = a.EndUserSessions(ctx, id)
+		notice = fmt.Sprintf("Sessions ended: %d.", n)
+	default:
+		err = session.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	pg.done(w, r, "/admin/users", notice)
+	return nil
+}
+
+// invitationRow is an invitation in the list.
+type invitationRow struct {
+	session.Invitation
+	Name  string
+	State string
+}
+
+func (pg *pages) invitations(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	all, err := a.Invitations(r.Context())
+	if err != nil {
+		return err
+	}
+	names, err := userNames(r, a)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	var rows []invitationRow
+	for _, i := range all {
+		row := invitationRow{Invitation: i, Name: names[i.User], State: "open"}
+		switch {
+		case !i.Spent.IsZero():
+			row.State = "used"
+		case !i.Revoked.IsZero():
+			row.State = "withdrawn"
+		case !i.Open(now):
+			row.State = "expired"
+		}
+		rows = append(rows, row)
+	}
+	pg.render(w, r, http.StatusOK, "invitations", page{Title: "Invitations", Section: "invitations", Data: rows})
+	return nil
+}
+
+func userNames(r *http.Request, a *session.Admin) (map[string]string, error) {
+	users, err := a.Users(r.Context())
+	names := map[string]string{}
+	for _, u := range users {
+		names[u.ID] = u.Name
+	}
+	return names, err
+}
+
+func (pg *pages) withdraw(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	if err := a.RevokeInvitation(r.Context(), chi.URLParam(r, "id")); err != nil {
+		return err
+	}
+	pg.done(w, r, "/admin/invitations", "The invitation is withdrawn.")
+	return nil
+}
+
+// sessionRow is a session in the list.
+type sessionRow struct {
+	session.Summary
+	Certificate string // fingerprint
+}
+
+func (pg *pages) sessions(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	all, err := a.Sessions(r.Context(), "")
+	if err != nil {
+		return err
+	}
+	var rows []sessionRow
+	for _, s := range all {
+		row := sessionRow{Summary: s}
+		if tie, ok := s.Principal.Tie(); ok {
+			row.Certificate = hex.EncodeToString(tie.Certificate[:])
+		}
+		rows = append(rows, row)
+	}
+	pg.render(w, r, http.StatusOK, "sessions", page{Title: "Sessions", Section: "sessions", Data: rows})
+	return nil
+}
+
+func (pg *pages) endSession(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	if err := a.EndSession(r.Context(), chi.URLParam(r, "id")); err != nil {
+		return err
+	}
+	pg.done(w, r, "/admin/sessions", "The session has ended.")
+	return nil
+}
+
+func (pg *pages) certificates(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	all, err := a.Denials(r.Context())
+	if err != nil {
+		return err
+	}
+	pg.render(w, r, http.StatusOK, "certificates", page{Title: "Denied certificates", Section: "certificates",
+		Data: map[string]any{"Denials": all, "Fingerprint": r.URL.Query().Get("fingerprint")}})
+	return nil
+}
+
+// deny takes a fingerprint, with or without colons, or a certificate as PEM.
+func (pg *pages) deny(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	text, note := field(w, r, "certificate"), field(w, r, "note")
+	d := factors.Denial{By: factors.DenyCertificate, Note: note, Value: strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))}
+	if block, _ := pem.Decode([]byte(text)); block != nil {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return session.ErrBadRequest
+		}
+		d.Value = factors.CertificateDenials(c)[0].Value
+	}
+	if err := a.Deny(r.Context(), d); err != nil {
+		return err
+	}
+	pg.done(w, r, "/admin/certificates", "The certificate is denied, and its sessions have ended.")
+	return nil
+}
+
+func (pg *pages) allow(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	if err := a.Allow(r.Context(), chi.URLParam(r, "id")); err != nil {
+		return err
+	}
+	pg.done(w, r, "/admin/certificates", "The denial is taken back.")
+	return nil
+}
+
+// auditPage is how many events a page of the trail shows.
+const auditPage = 50
+
+// auditData is a page of the audit trail.
+type auditData struct {
+	Events  []session.Event
+	Names   map[string]string
+	Filter  session.EventFilter
+	Older   string // the query of the next page
+	Choices []authn.Occurrence
+}
+
+// occurrences are what the filter offers.
+var occurrences = []authn.Occurrence{authn.LoginBegun, authn.LoginFinished, authn.LoginRefused, authn.FactorFailed, authn.StepUpFinished, authn.CredentialAdded,
+	session.CredentialRemoved, session.CredentialFlagged, authn.SessionEnded, session.SessionRevoked, session.SessionRefused, session.AttemptLocked,
+	session.InvitationIssued, session.InvitationRefused, session.UserCreated, session.UserChanged, session.CertificateDenied}
+
+func (pg *pages) audit(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	q := r.URL.Query()
+	f := session.EventFilter{What: authn.Occurrence(q.Get("what")), Name: q.Get("name"), Reason: authn.Reason(q.Get("reason")), Before: q.Get("before"),
+		Portal: q.Get("portal") != "", Limit: auditPage + 1}
+	events, err := a.Events(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	d := auditData{Events: events, Filter: f, Choices: occurrences}
+	if d.Names, err = userNames(r, a); err != nil {
+		return err
+	}
+	if len(events) > auditPage {
+		d.Events = events[:auditPage]
+		older := url.Values{}
+		for k, v := range q {
+			older[k] = v
+		}
+		older.Set("before", d.Events[auditPage-1].ID)
+		d.Older = older.Encode()
+	}
+	pg.render(w, r, http.StatusOK, "audit", page{Title: "Audit trail", Section: "audit", Data: d})
+	return nil
+}
+
+// methodData is the picture of the methods of the policy, and its floors.
+type methodData struct {
+	Methods []picture
+	Floors  []floorRow
+}
+
+type floorRow struct{ Name, Where, Asks string }
+
+func (pg *pages) method(w http.ResponseWriter, r *http.Request, _ *session.Admin) error {
+	p := pg.portal.engine.Policy()
+	var d methodData
+	for _, m := range p.Methods {
+		d.Methods = append(d.Methods, draw(m.Method))
+	}
+	for _, f := range p.Floors {
+		row := floorRow{Name: f.Requirement.Name, Where: f.Route, Asks: asks(f.Requirement)}
+		if row.Where == "" {
+			row.Where = "everywhere"
+		}
+		if f.Tenant != "" {
+			row.Where += " of " + f.Tenant
+		}
+		d.Floors = append(d.Floors, row)
+	}
+	pg.render(w, r, http.StatusOK, "method", page{Title: "How people sign in", Section: "method", Data: d})
+	return nil
+}
+
+func asks(r authn.Requirement) string {
+	var parts []string
+	if r.AAL > 0 {
+		parts = append(parts, fmt.Sprintf("AAL %d", r.AAL))
+	}
+	for _, p := range []struct {
+		on   bool
+		text string
+	}{{r.PhishingResistant, "phishing resistant"}, {r.Hardware, "hardware"}, {r.UserVerified, "holder verified"}} {
+		if p.on {
+			parts = append(parts, p.text)
+		}
+	}
+	if len(r.Factors) > 0 {
+		parts = append(parts, strings.Join(r.Factors, " and "))
+	}
+	if r.MaxAge > 0 {
+		parts = append(parts, "no older than "+r.MaxAge.String())
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,136 @@
+// What a page cannot do without JavaScript: passkeys. Everything else here is forms and links.
+(() => {
+  "use strict";
+
+  const texts = {
+    invalid_credential: "That was not accepted. Try again; if it happens twice, ask your administrator.",
+    not_authenticated: "Your session has ended. Sign in again.",
+    login_expired: "That took too long. Start again.",
+    client_certificate_required: "Your browser showed no certificate. Close it, open it again, and choose yours.",
+    locked: "Too many attempts. Wait a few minutes, then try again.",
+    unavailable: "The portal cannot decide this at the moment. Nothing was changed. Try again soon.",
+    wrong_step: "Something else was going on in another window. Start again.",
+    conflict: "That cannot be done as things are. Reload the page and look again.",
+    forbidden: "Your account may not do this.",
+  };
+
+  class Refused extends Error {
+    constructor(problem) {
+      super(texts[problem.code] || problem.title || "That did not work.");
+      this.code = problem.code;
+      this.stepUp = problem.step_up;
+    }
+  }
+
+  async function call(method, path, body) {
+    const answer = await fetch("/auth" + path, {
+      method,
+      headers: { "Content-Type": "application/json", "Accept": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    const data = text ? JSON.parse(text) : {};
+    if (!answer.ok) throw new Refused(data);
+    return data;
+  }
+
+  const say = (id, text) => {
+    const e = document.getElementById(id);
+    if (!e) return;
+    e.textContent = text;
+    if (id === "problem") e.hidden = text === "";
+  };
+
+  function explain(error) {
+    say("status", "");
+    if (error instanceof Refused) return say("problem", error.message);
+    if (error && error.name === "NotAllowedError") return say("problem", "No passkey was used: it was cancelled, took too long, or this device has none for this portal.");
+    if (error && error.name === "InvalidStateError") return say("problem", "This device has a passkey for you already.");
+    say("problem", "That did not work. Check the connection and try again.");
+  }
+
+  // busy runs something with a button that cannot be pressed twice.
+  async function busy(button, what) {
+    say("problem", "");
+    button.disabled = true;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await what();
+    } catch (error) {
+      explain(error);
+    } finally {
+      button.disabled = false;
+      button.removeAttribute("aria-busy");
+    }
+  }
+
+  async function prove() {
+    const asked = await call("POST", "/factors/passkey/challenge", {});
+    say("status", "Your device asks for your passkey…");
+    const credential = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey) });
+    return call("POST", "/factors/passkey/verify", { credential: credential.toJSON() });
+  }
+
+  async function stepUp(want) {
+    await call("POST", "/step-up", want);
+    return prove();
+  }
+
+  async function create(name) {
+    const asked = await call("POST", "/credentials/passkey/challenge", {});
+    say("status", "Your device makes a passkey…");
+    const credential = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asked.publicKey) });
+    return call("POST", "/credentials/passkey/verify", { credential: credential.toJSON(), name });
+  }
+
+  // confirmed does something, and where it needs a fresher proof asks for one first.
+  async function confirmed(what) {
+    try {
+      return await what();
+    } catch (error) {
+      if (error.code !== "insufficient_user_authentication") throw error;
+    }
+    say("status", "First confirm that it is you…");
+    await stepUp({ factors: ["passkey"] });
+    return what();
+  }
+
+  const on = (selector, event, handle) => document.querySelectorAll(selector).forEach((e) => e.addEventListener(event, (ev) => handle(e, ev)));
+
+  on("#use-passkey", "click", (button) => busy(button, async () => {
+    const card = button.closest("[data-return]");
+    if (card.dataset.stepUp) {
+      await stepUp(JSON.parse(card.dataset.stepUp));
+    } else {
+      await call("POST", "/login", { return_to: card.dataset.return });
+      await prove();
+    }
+    say("status", "Welcome.");
+    location.assign(card.dataset.return);
+  }));
+
+  on("#enrol", "submit", (form, event) => {
+    event.preventDefault();
+    busy(form.querySelector("button"), async () => {
+      await call("POST", "/invitations/redeem", { code: form.elements["code"].value });
+      await create(form.elements["name"].value || "Passkey");
+      say("status", "Your passkey is ready. Now sign in with it.");
+      location.assign("/login");
+    });
+  });
+
+  on("#add-passkey", "click", (button) => busy(button, async () => {
+    await confirmed(() => create("Passkey of " + new Date().toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })));
+    location.reload();
+  }));
+
+  on(".remove-passkey", "click", (button) => busy(button, async () => {
+    if (button.dataset.sure !== "yes") {
+      button.dataset.sure = "yes";
+      button.textContent = "Really remove?";
+      return;
+    }
+    await confirmed(() => call("DELETE", "/credentials/" + encodeURIComponent(button.dataset.id)));
+    location.reload();
+  }));
+})();

@@ -1,0 +1,84 @@
+// Adminportal is the admin portal of a small company, behind two doors: the certificate of the administrator's machine,
+// then a passkey.
+//
+// It makes everything that it needs in a folder: certificates, policy, database, users and their invitations. What it
+// prints on standard output is for people and scripts; its log goes to standard error.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "adminportal:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	addr   string
+	data   string
+	policy string
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	var o options
+	f := flag.NewFlagSet("adminportal", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.StringVar(&o.addr, "addr", "localhost:8443", "where to listen, and what browsers see")
+	f.StringVar(&o.data, "data", "adminportal-data", "the folder for certificates, policy and database")
+	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
+	if err := f.Parse(args); err != nil {
+		return o, flag.ErrHelp
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
+	}
+	return o, nil
+}
+
+// run runs the portal until ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	host, _, err := net.SplitHostPort(o.addr)
+	if err != nil {
+		return fmt.Errorf("-addr %s: %w", o.addr, err)
+	}
+	l, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if host == "" {
+		host = "localhost"
+	}
+	at := net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	p, err := prepare(ctx, o, host, at, log)
+	if err != nil {
+		return err
+	}
+	defer p.store.Close()
+	return p.serve(ctx, l, at, stdout)
+}

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/session/sessionhttp"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// pages renders the site.
+type pages struct {
+	portal    *portal
+	templates map[string]*template.Template
+}
+
+// page is what every template gets.
+type page struct {
+	Title   string
+	Section string // of the navigation
+	Who     *who
+	Notice  string // something went well
+	Problem string // something did not
+	Now     time.Time
+	Data    any
+}
+
+// who is the person signed in.
+type who struct {
+	Name  string
+	Admin bool
+}
+
+func newPages(p *portal) (*pages, error) {
+	pg := &pages{portal: p, templates: map[string]*template.Template{}}
+	files, err := templates.ReadDir("templates")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if f.Name() == "layout.html" {
+			continue
+		}
+		t, err := template.New("layout.html").Funcs(functions).ParseFS(templates, "templates/layout.html", "templates/"+f.Name())
+		if err != nil {
+			return nil, err
+		}
+		pg.templates[strings.TrimSuffix(f.Name(), ".html")] = t
+	}
+	return pg, nil
+}
+
+var functions = template.FuncMap{
+	"ago":   ago,
+	"stamp": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"agent": agentName,
+	"join":  strings.Join,
+	"label": label,
+}
+
+// ago says how long ago something was, for people.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "never"
+	case d < time.Minute:
+		return "just now"
+	case d < 2*time.Minute:
+		return "a minute ago"
+	case d < time.Hour:
+		return fmt.Sprintf("%d minutes ago", int(d.Minutes()))
+	case d < 2*time.Hour:
+		return "an hour ago"
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d hours ago", int(d.Hours()))
+	case d < 48*time.Hour:
+		return "yesterday"
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// agentName makes a browser recognizable. It is a guess from what the browser says, good enough to tell two apart.
+func agentName(agent string) string {
+	name, system := "Another program", ""
+	for _, b := range [][2]string{{"Edg/", "Edge"}, {"OPR/", "Opera"}, {"Firefox/", "Firefox"}, {"Chrome/", "Chrome"}, {"Safari/", "Safari"}, {"curl/", "curl"}} {
+		if strings.Contains(agent, b[0]) {
+			name = b[1]
+			break
+		}
+	}
+	for _, s := range [][2]string{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"Mac OS", "macOS"}, {"CrOS", "ChromeOS"}, {"Linux", "Linux"}} {
+		if strings.Contains(agent, s[0]) {
+			system = " on " + s[1]
+			break
+		}
+	}
+	return name + system
+}
+
+// label makes a code of the audit log readable.
+func label(code any) string {
+	return strings.ReplaceAll(strings.ReplaceAll(fmt.Sprint(code), "_", " "), ".", ": ")
+}
+
+func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+	p.Now = time.Now()
+	if s := sessionhttp.From(r.Context()); s != nil {
+		if person, ok := s.Person(); ok {
+			_, err := s.Administer(r.Context())
+			p.Who = &who{Name: person.Names.User, Admin: err == nil || errors.As(err, new(*session.InsufficientError))}
+		}
+	}
+	if p.Notice == "" {
+		p.Notice = pg.portal.sessions.Values.PopString(r.Context(), "notice")
+	}
+	if p.Problem == "" {
+		p.Problem = pg.portal.sessions.Values.PopString(r.Context(), "problem")
+	}
+	var b bytes.Buffer
+	if err := pg.templates[name].Execute(&b, p); err != nil {
+		pg.portal.log.ErrorContext(r.Context(), "a page could not be made", "page", name, "error", err)
+		http.Error(w, "This page cannot be shown now.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w)
+}
+
+// done sends a browser on after a form, with a notice for the next page.
+func (pg *pages) done(w http.ResponseWriter, r *http.Request, to, notice string) {
+	pg.portal.sessions.Values.Put(r.Context(), "notice", notice)
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// refused is what a page says for a code of the HTTP contract.
+var refused = map[sessionhttp.Code][2]string{
+	sessionhttp.CodeForbidden:           {"That is not yours to do", "Your account may not do this. If you think it should, ask an administrator."},
+	sessionhttp.CodeNotFound:            {"Nothing here", "There is no such page or thing, or it is gone."},
+	sessionhttp.CodeConflict:            {"Not as things are", "It changed in the meantime, or cannot be done now. Go back, look again, and try once more."},
+	sessionhttp.CodeBadRequest:          {"That did not make sense", "Something in the form cannot be. Go back and check it."},
+	sessionhttp.CodeLocked:              {"Too many attempts", "Wait a few minutes, then try again."},
+	sessionhttp.CodeUnavailable:         {"Not now", "The portal cannot decide this at the moment. Nothing was changed. Try again soon."},
+	sessionhttp.CodeCertificateRequired: {"A certificate is missing", "This page opens only for machines with a certificate."},
+	sessionhttp.CodeNotAuthenticated:    {"Sign in first", "Your session has ended."},
+}
+
+func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := sessionhttp.ProblemOf(err)
+	var more *session.InsufficientError
+	if errors.As(err, &more) {
+		http.Redirect(w, r, "/login?"+url.Values{"return_to": {r.URL.Path}, "need": {more.Want.Name}}.Encode(), http.StatusSeeOther)
+		return
+	}
+	if p.Code == sessionhttp.CodeUnavailable {
+		pg.portal.log.ErrorContext(r.Context(), "a page failed", "path", r.URL.Path, "error", err)
+	}
+	text, ok := refused[p.Code]
+	if !ok {
+		text = [2]string{"That did not work", p.Title}
+	}
+	pg.render(w, r, p.Status, "error", page{Title: text[0], Data: text[1]})
+}
+
+func (pg *pages) notFound(w http.ResponseWriter, r *http.Request) { pg.fail(w, r, session.ErrNotFound) }
+
+func (pg *pages) whoami(w http.ResponseWriter, r *http.Request) {
+	p, _ := sessionhttp.Principal(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(sessionhttp.PrincipalOf(p))
+}
+
+// doorway is what the pages before the last door show.
+type doorway struct {
+	State    string // "ready", "no-certificate", "unknown-certificate", "unavailable"
+	User     string
+	Tenant   string
+	Subject  string // of the certificate that was shown
+	ReturnTo string
+	StepUp   string // the body of the step-up call, where one is asked for
+	Code     string
+}
+
+func (pg *pages) doorway(r *http.Request) doorway {
+	d := doorway{State: "ready", ReturnTo: "/"}
+	if to := r.URL.Query().Get("return_to"); sessionhttp.LocalPath(to) {
+		d.ReturnTo = to
+	}
+	chain, _ := factors.PeerCertChainFrom(r.Context())
+	if chain.Present() {
+		d.Subject = chain.Leaf().Subject.CommonName
+	}
+	known, err := sessionhttp.From(r.Context()).Recognize(r.Context())
+	d.User, d.Tenant = known.Names.User, known.Names.Tenant
+	switch {
+	case err == nil:
+	case errors.Is(err, session.ErrCertificateRequired):
+		d.State = "no-certificate"
+	case errors.As(err, new(*session.UnavailableError)):
+		d.State = "unavailable"
+	default:
+		d.State = "unknown-certificate"
+	}
+	return d
+}
+
+func (pg *pages) login(w http.ResponseWriter, r *http.Request) {
+	d := pg.doorway(r)
+	s := sessionhttp.From(r.Context())
+	p := page{Title: "Sign in", Data: &d}
+	if _, ok := s.Person(); ok {
+		want := authn.Requirement{Factors: []string{"passkey"}}
+		if floor, ok := pg.portal.engine.Policy().Floor(r.URL.Query().Get("need")); ok {
+			want = floor
+		} else if s.Allows() == nil && r.URL.Query().Get("need") == "" && r.URL.Query().Get("again") == "" {
+			http.Redirect(w, r, d.ReturnTo, http.StatusSeeOther)
+			return
+		}
+		p.Title, d.StepUp = "Confirm that it is you", stepUpBody(want)
+	}
+	if r.URL.Query().Get("signed-out") != "" {
+		p.Notice = "You are signed out. Close the browser to make it forget the certificate as well."
+	}
+	pg.render(w, r, http.StatusOK, "login", p)
+}
+
+// stepUpBody is the body of the step-up call for a requirement.
+func stepUpBody(r authn.Requirement) string {
+	body := map[string]any{}
+	if len(r.Factors) > 0 {
+		body["factors"] = r.Factors
+	}
+	if r.AAL > 0 {
+		body["aal"] = r.AAL
+	}
+	if r.PhishingResistant {
+		body["phishing_resistant"] = true
+	}
+	if r.MaxAge > 0 {
+		body["max_age"] = int(r.MaxAge / time.Second)
+	}
+	b, _ := json.Marshal(body) // strings and numbers: it cannot fail
+	return string(b)
+}
+
+func (pg *pages) enrol(w http.ResponseWriter, r *http.Request) {
+	d := pg.doorway(r)
+	pg.render(w, r, http.StatusOK, "enrol", page{Title: "Enrol with an invitation", Data: &d})
+}
+
+func (pg *pages) logout(w http.ResponseWriter, r *http.Request) {
+	if err := sessionhttp.From(r.Context()).SignOut(r.Context(), false); err != nil {
+		pg.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/login?signed-out=1", http.StatusSeeOther)
+}
+
+func (pg *pages) home(w http.ResponseWriter, r *http.Request) {
+	p, _ := sessionhttp.Principal(r.Context())
+	pg.render(w, r, http.StatusOK, "home", page{Title: "Home", Section: "home", Data: sessionhttp.PrincipalOf(p)})
+}
+
+// own is the page of one's own account.
+type own struct {
+	Credentials []factors.Credential
+	Sessions    []session.Summary
+	Last        bool // only one passkey is left
+}
+
+func (pg *pages) account(w http.ResponseWriter, r *http.Request) {
+	s := sessionhttp.From(r.Context())
+	credentials, err := s.Credentials(r.Context())
+	if err != nil {
+		pg.fail(w, r, err)
+		return
+	}
+	list, err := s.Sessions(r.Context())
+	if err != nil {
+		pg.fail(w, r, err)
+		return
+	}
+	good := 0
+	for _, c := range credentials {
+		if c.Flagged == "" {
+			good++
+		}
+	}
+	pg.render(w, r, http.StatusOK, "account", page{Title: "My account", Section: "account", Data: own{credentials, list, good < 2}})
+}
+
+func (pg *pages) rename(w http.ResponseWriter, r *http.Request) {
+	err := sessionhttp.From(r.Context()).RenameCredential(r.Context(), chi.URLParam(r, "id"), field(w, r, "name"))
+	pg.after(w, r, err, "/account", "The passkey has its new name.")
+}
+
+func (pg *pages) endOwn(w http.ResponseWriter, r *http.Request) {
+	err := sessionhttp.From(r.Context()).RevokeSession(r.Context(), chi.URLParam(r, "id"))
+	pg.after(w, r, err, "/account", "The session has ended.")
+}
+
+func (pg *pages) endOthers(w http.ResponseWriter, r *http.Request) {
+	n, err := sessionhttp.From(r.Context()).RevokeOtherSessions(r.Context())
+	pg.after(w, r, err, "/account", fmt.Sprintf("Ended: %d.", n))
+}
+
+func (pg *pages) after(w http.ResponseWriter, r *http.Request, err error, to, notice string) {
+	if err != nil {
+		pg.fail(w, r, err)
+		return
+	}
+	pg.done(w, r, to, notice)
+}
+
+// maxForm bounds a form, in bytes.
+const maxForm = 16 << 10
+
+// field reads a field of a form, without the space around it.
+func field(w http.ResponseWriter, r *http.Request, name string) string {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	return strings.TrimSpace(r.PostFormValue(name))
+}

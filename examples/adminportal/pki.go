@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// p12Password protects the .p12 files of the demo, so that they can be imported anywhere.
+const p12Password = "sallyport"
+
+// pki is the demo's certificates in a folder. What is there already is kept.
+type pki struct {
+	dir string
+	now time.Time
+}
+
+// pair is a certificate and its key.
+type pair struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// make makes what is missing.
+func (p pki) make(host string, people []string) error {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return err
+	}
+	serverCA, err := p.authority("server-ca", "Sallyport demo server CA")
+	if err != nil {
+		return err
+	}
+	if err := p.server(serverCA, host); err != nil {
+		return err
+	}
+	staffCA, err := p.authority("staff-ca", "Sallyport demo staff CA")
+	if err != nil {
+		return err
+	}
+	for _, name := range people {
+		if err := p.person(staffCA, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p pki) path(name string) string { return filepath.Join(p.dir, name) }
+
+// authority is a CA: from its files, or new.
+func (p pki) authority(name, cn string) (pair, error) {
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: cn}, NotAfter: p.now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+		MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
+	return p.keep(name, t, nil, func(c *x509.Certificate) bool { return c.IsCA && p.now.Before(c.NotAfter) })
+}
+
+// server is the certificate of this program. It is made anew when it does not cover the host, or soon ends.
+func (p pki) server(ca pair, host string) error {
+	names := []string{"localhost"}
+	addrs := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if ip := net.ParseIP(host); ip != nil {
+		addrs = append(addrs, ip)
+	} else if !slices.Contains(names, host) {
+		names = append(names, host)
+	}
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: host}, NotAfter: p.now.AddDate(1, 0, 0), DNSNames: names, IPAddresses: addrs,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	_, err := p.keep("server", t, &ca, func(c *x509.Certificate) bool {
+		return c.VerifyHostname(host) == nil && c.CheckSignatureFrom(ca.cert) == nil && p.now.AddDate(0, 0, 7).Before(c.NotAfter)
+	})
+	return err
+}
+
+// person is a staff member's certificate, with a .p12 for browsers.
+func (p pki) person(ca pair, name string) error {
+	t := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: p.now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	own, err := p.keep(name, t, &ca, func(*x509.Certificate) bool { return true })
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(p.path(name + ".p12")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// Three-key triple DES and SHA-1 are what every browser and system imports. The password is public anyway: what
+	// protects the file is its mode.
+	p12, err := pkcs12.LegacyDES.Encode(own.key, own.cert, []*x509.Certificate{ca.cert}, p12Password)
+	if err != nil {
+		return fmt.Errorf("%s.p12: %w", name, err)
+	}
+	return write(p.path(name+".p12"), p12, 0o600)
+}
+
+// keep reads a pair from its files if it is good, and otherwise makes it. Of half a pair, as a kill may leave one, a new
+// one is made; files that are there and broken are an error, for they may be somebody's.
+func (p pki) keep(name string, t *x509.Certificate, ca *pair, good func(*x509.Certificate) bool) (pair, error) {
+	own, err := p.read(name)
+	if err == nil && good(own.cert) {
+		return own, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return pair{}, err
+	}
+	if err == nil && ca == nil {
+		return pair{}, fmt.Errorf("%s is no CA certificate that is still valid", p.path(name+".crt"))
+	}
+	return p.issue(name, t, ca)
+}
+
+func (p pki) read(name string) (pair, error) {
+	key, err := os.ReadFile(p.path(name + ".key"))
+	if err != nil {
+		return pair{}, err
+	}
+	cert, err := os.ReadFile(p.path(name + ".crt"))
+	if err != nil {
+		return pair{}, err
+	}
+	certBlock, _ := pem.Decode(cert)
+	keyBlock, _ := pem.Decode(key)
+	if certBlock == nil || keyBlock == nil {
+		return pair{}, fmt.Errorf("%s or its key is not PEM: remove both and they are made anew", p.path(name+".crt"))
+	}
+	c, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: %w", p.path(name+".crt"), err)
+	}
+	k, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: the key cannot be read", p.path(name+".key"))
+	}
+	private, ok := k.(*ecdsa.PrivateKey)
+	if !ok || !private.PublicKey.Equal(c.PublicKey) {
+		return pair{}, fmt.Errorf("%s does not belong to %s", p.path(name+".key"), p.path(name+".crt"))
+	}
+	return pair{c, private}, nil
+}
+
+func (p pki) issue(name string, t *x509.Certificate, ca *pair) (pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return pair{}, err
+	}
+	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 126)); err != nil {
+		return pair{}, err
+	}
+	t.NotBefore = p.now.Add(-time.Hour)
+	signer := pair{t, key}
+	if ca != nil {
+		signer = *ca
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, signer.cert, key.Public(), signer.key)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: %w", name, err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: %w", name, err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return pair{}, fmt.Errorf("%s: %w", name, err)
+	}
+	// The certificate goes last: with it there, the pair is whole.
+	if err := write(p.path(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
+		return pair{}, err
+	}
+	os.Remove(p.path(name + ".p12")) // of the pair before
+	return pair{cert, key}, write(p.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+}
+
+// write writes a file whole or not at all.
+func write(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = bytes.NewReader(content).WriteTo(f)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

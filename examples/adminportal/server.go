@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/mtls"
+	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/session/sessionhttp"
+)
+
+const (
+	reloadEvery = 2 * time.Second
+	pruneEvery  = time.Minute
+	stopWithin  = 5 * time.Second
+)
+
+//go:embed assets
+var assets embed.FS
+
+// tls is the configuration of the server: it asks browsers for a certificate of the policy's anchors, and takes any or
+// none, so that a page can explain what is missing.
+func (p pki) tls(pol *policy.Policy) (*mtls.ServerConfig, error) {
+	cert, err := tls.LoadX509KeyPair(p.path("server.crt"), p.path("server.key"))
+	if err != nil {
+		return nil, err
+	}
+	c := &mtls.ServerConfig{Mode: mtls.Request, Certificates: []tls.Certificate{cert}}
+	for _, a := range pol.Anchors {
+		c.ClientCAs = append(c.ClientCAs, a.CA)
+	}
+	return c, nil
+}
+
+// serve serves until ctx ends, then lets running requests finish.
+func (p *portal) serve(ctx context.Context, l net.Listener, at string, out io.Writer) error {
+	config, err := p.tls.TLS()
+	if err != nil {
+		return err
+	}
+	handler, err := p.routes()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return mtls.WithConn(ctx) }}
+	var background sync.WaitGroup
+	working, stopWork := context.WithCancel(ctx)
+	background.Go(func() { p.watch(working) })
+	background.Go(func() { p.prune(working) })
+	served := make(chan error, 1)
+	go func() { served <- server.ServeTLS(l, "", "") }()
+	p.announce(out, at)
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		if err = server.Shutdown(stopping); err != nil {
+			err = server.Close()
+		}
+	}
+	stopWork()
+	background.Wait()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// announce says on standard output what scripts wait for and what people do next.
+func (p *portal) announce(out io.Writer, at string) {
+	for _, i := range p.invited {
+		fmt.Fprintf(out, "invitation %s %s\n", i.name, i.code)
+	}
+	fmt.Fprintf(out, "ready https://%s\n\n", at)
+	dir := p.data + "/pki"
+	fmt.Fprintf(out, "Next steps:\n")
+	fmt.Fprintf(out, "  1. Import %s/alice.p12 into your browser (password %q), and trust %s/server-ca.crt.\n", dir, p12Password, dir)
+	fmt.Fprintf(out, "  2. Open https://%s/enrol, choose the certificate, and enter alice's invitation to add a passkey.\n", at)
+	fmt.Fprintf(out, "  3. Sign in.\n\n")
+	fmt.Fprintf(out, "Or look at it from a terminal:\n")
+	fmt.Fprintf(out, "  curl --cacert %s/server-ca.crt --cert %s/alice.crt --key %s/alice.key -X POST https://%s/auth/login\n", dir, dir, dir, at)
+}
+
+// watch puts a changed policy in force.
+func (p *portal) watch(ctx context.Context) {
+	policy.NewWatcher(p.policy, policyKinds(p.kinds)...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
+		if err := p.engine.SetPolicy(fresh); err != nil {
+			return err
+		}
+		p.log.Info("the policy was reloaded", "file", fresh.File)
+		return p.tls.Reload()
+	}, func(err error) { p.log.Error("the policy was not reloaded: the old one stays in force", "error", err) })
+}
+
+func (p *portal) prune(ctx context.Context) {
+	t := time.NewTicker(pruneEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := p.engine.Prune(ctx); err != nil && ctx.Err() == nil {
+				p.log.Error("nothing was pruned", "error", err)
+			}
+		}
+	}
+}
+
+// routes is the whole site.
+func (p *portal) routes() (http.Handler, error) {
+	pages, err := newPages(p)
+	if err != nil {
+		return nil, err
+	}
+	static, err := fs.Sub(assets, "assets")
+	if err != nil {
+		return nil, err
+	}
+	r := chi.NewRouter()
+	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	r.Group(func(r chi.Router) {
+		r.Use(mtls.Middleware(mtls.FromTLS()), p.sessions.Middleware)
+		r.NotFound(pages.notFound)
+		r.Handle("/assets/*", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
+		r.Mount("/auth", p.sessions.Handler())
+		r.Get("/login", pages.login)
+		r.Get("/enrol", pages.enrol)
+		r.Post("/logout", pages.logout)
+		r.Group(func(r chi.Router) {
+			r.Use(p.sessions.Require())
+			r.Get("/", pages.home)
+			r.Get("/account", pages.account)
+			r.Post("/account/passkeys/{id}/name", pages.rename)
+			r.Post("/account/sessions/{id}/end", pages.endOwn)
+			r.Post("/account/sessions/end-others", pages.endOthers)
+		})
+		r.Group(func(r chi.Router) {
+			r.Use(p.sessions.Require(sessionhttp.Floor("admin")))
+			r.Get("/admin/whoami", pages.whoami)
+			r.Get("/admin", pages.admin(pages.users))
+			r.Get("/admin/users", pages.admin(pages.users))
+			r.Post("/admin/users", pages.admin(pages.createUser))
+			r.Post("/admin/users/{id}/{do}", pages.admin(pages.changeUser))
+			r.Get("/admin/invitations", pages.admin(pages.invitations))
+			r.Post("/admin/invitations/{id}/withdraw", pages.admin(pages.withdraw))
+			r.Get("/admin/sessions", pages.admin(pages.sessions))
+			r.Post("/admin/sessions/{id}/end", pages.admin(pages.endSession))
+			r.Get("/admin/certificates", pages.admin(pages.certificates))
+			r.Post("/admin/certificates", pages.admin(pages.deny))
+			r.Post("/admin/certificates/{id}/allow", pages.admin(pages.allow))
+			r.Get("/admin/audit", pages.admin(pages.audit))
+			r.Get("/admin/method", pages.admin(pages.method))
+		})
+	})
+	return r, nil
+}
+
+// cached lets browsers keep the assets for a while: nothing in them is about anybody.
+func cached(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// admin runs a page of administration with the caller's own tenant, if the directory still calls them an administrator.
+func (pg *pages) admin(do func(http.ResponseWriter, *http.Request, *session.Admin) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		a, err := sessionhttp.From(r.Context()).Administer(r.Context())
+		if err == nil {
+			err = do(w, r, a)
+		}
+		if err != nil {
+			pg.fail(w, r, err)
+		}
+	}
+}
