@@ -31,7 +31,8 @@ var crashTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	var acknowledged []string
-	for round, acks := range []int{1, 2, 3, 4, 5, 6, 7, 8, 50, 51, 52, 53, 54, 400, 1001} {
+	// After 3, 10, 17, … acknowledgements an enrolment is next, which writes the most at once.
+	for round, acks := range []int{1, 2, 3, 4, 5, 6, 7, 8, 3, 10, 17, 24, 31, 38, 45, 3, 10, 17, 24, 31, 38, 45, 3, 10, 17, 24, 400, 1001} {
 		acknowledged = append(acknowledged, crash(t, path, round, acks)...)
 		s := opened(t, path)
 		if err := s.Check(t.Context()); err != nil {
