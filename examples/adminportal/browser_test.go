@@ -1,0 +1,380 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+)
+
+// need skips a test whose programs are not installed, or fails it where everything must be.
+func need(t *testing.T, debian string, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err == nil {
+			continue
+		}
+		if os.Getenv("SALLYPORT_TEST_REQUIRE") == "all" {
+			t.Fatalf("%s is missing: install the Debian packages %s", p, debian)
+		}
+		t.Skipf("%s is missing: install the Debian packages %s", p, debian)
+	}
+}
+
+// running is a portal that serves in this process.
+type running struct {
+	t       *testing.T
+	url     string
+	data    string
+	invited map[string]string
+	stop    func() error
+}
+
+// start runs the portal and waits until it is ready.
+func start(t *testing.T, data string, args ...string) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		done <- run(ctx, append([]string{"-addr", "localhost:0", "-data", data}, args...), in, log)
+		in.Close()
+	}()
+	r := &running{t: t, data: data, invited: map[string]string{}}
+	lines := bufio.NewScanner(out)
+	for r.url == "" && lines.Scan() {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) == 3 && words[0] == "invitation":
+			r.invited[words[1]] = words[2]
+		case len(words) == 2 && words[0] == "ready":
+			r.url = words[1]
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	if r.url == "" {
+		cancel()
+		t.Fatalf("the portal did not start: %v", <-done)
+	}
+	stopped := false
+	r.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Errorf("the portal stopped with %v", err)
+		}
+		if t.Failed() {
+			b, _ := os.ReadFile(log.Name())
+			t.Logf("the portal's log:\n%s", b)
+		}
+		log.Close()
+	})
+	return r
+}
+
+// managed is the policy that lets Chromium choose a certificate without asking. It is for the whole machine.
+const managed = "/etc/chromium/policies/managed/sallyport-test.json"
+
+// chromium starts a browser with the certificates of the .p12 files given, and gives its first tab a virtual
+// authenticator.
+func chromium(t *testing.T, r *running, p12 ...string) (context.Context, webauthn.AuthenticatorID) {
+	t.Helper()
+	need(t, "chromium libnss3-tools", "chromium", "certutil", "pk12util")
+	home := t.TempDir()
+	nss := filepath.Join(home, ".pki", "nssdb")
+	if err := os.MkdirAll(nss, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "certutil", "-N", "-d", "sql:"+nss, "--empty-password")
+	command(t, "certutil", "-A", "-d", "sql:"+nss, "-n", "server", "-t", "C,,", "-i", filepath.Join(r.data, "pki", "server-ca.crt"))
+	for _, file := range p12 {
+		command(t, "pk12util", "-d", "sql:"+nss, "-i", file, "-W", p12Password, "-K", "")
+	}
+	chooseCertificates(t)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU,
+		chromedp.Env("HOME="+home), chromedp.UserDataDir(filepath.Join(home, "profile")), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-sync", true))
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancelAllocator)
+	ctx, cancelTab := chromedp.NewContext(ctx)
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx); cancelTab() })
+	do(t, ctx, chromedp.Navigate("about:blank"), chromedp.EmulateViewport(1280, 900))
+	if _, err := chromedp.Call(ctx, webauthn.Enable, webauthn.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	made, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal, HasResidentKey: true, HasUserVerification: true,
+		AutomaticPresenceSimulation: true, IsUserVerified: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx, made.AuthenticatorID
+}
+
+// chooseCertificates writes the browser's policy: whatever certificate there is for localhost, take it.
+func chooseCertificates(t *testing.T) {
+	t.Helper()
+	choice, _ := json.Marshal(map[string]any{"pattern": "https://localhost", "filter": map[string]any{}})
+	policy, _ := json.Marshal(map[string]any{"AutoSelectCertificateForUrls": []string{string(choice)}})
+	if err := os.MkdirAll(filepath.Dir(managed), 0o755); err != nil {
+		if os.Getenv("SALLYPORT_TEST_REQUIRE") == "all" {
+			t.Fatal(err)
+		}
+		t.Skipf("the browser's policy cannot be written without root: %v", err)
+	}
+	if err := os.WriteFile(managed, policy, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(managed) })
+}
+
+func command(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatalf("%v; the page says:\n%s", err, pageText(ctx))
+	}
+}
+
+func pageText(ctx context.Context) string {
+	text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	at, _ := chromedp.Run(ctx, chromedp.Location())
+	return at + "\n" + text
+}
+
+// see waits until the page holds a text.
+func see(t *testing.T, ctx context.Context, text string) {
+	t.Helper()
+	quoted, _ := json.Marshal(text)
+	for {
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.body !== null && document.body.innerText.includes(%s)", quoted)))
+		if err == nil && found {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%q is not to be seen", text)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < 100*time.Second {
+			t.Fatalf("%q is not to be seen; the page says:\n%s", text, pageText(ctx))
+		}
+	}
+}
+
+// shoot takes pictures of the page in light, dark and narrow, where SALLYPORT_SCREENSHOTS names a folder for them.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("SALLYPORT_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	for _, look := range []struct {
+		name, scheme string
+		width        int64
+	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 390}} {
+		if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}}}); err != nil {
+			t.Fatal(err)
+		}
+		do(t, ctx, chromedp.EmulateViewport(look.width, 800))
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+look.name+".png"), png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(t, ctx, chromedp.EmulateViewport(1280, 900))
+}
+
+func (r *running) p12(name string) string { return filepath.Join(r.data, "pki", name+".p12") }
+
+func TestBrowser(t *testing.T) {
+	r := start(t, t.TempDir())
+	ctx, _ := chromium(t, r, r.p12("alice"))
+
+	// Enrol with the invitation.
+	do(t, ctx, chromedp.Navigate(r.url+"/"))
+	see(t, ctx, "Certificate of alice")
+	shoot(t, ctx, "sign-in")
+	do(t, ctx, chromedp.Navigate(r.url+"/enrol"))
+	shoot(t, ctx, "enrol")
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#code"), "WRONG-WRONG-WRONG"), chromedp.Click(chromedp.CSS("#redeem")))
+	see(t, ctx, "That was not accepted")
+	shoot(t, ctx, "enrol-refused")
+	do(t, ctx, chromedp.SetValue(chromedp.CSS("#code"), strings.ToLower(r.invited["alice"])), chromedp.SendKeys(chromedp.CSS("#name"), "First passkey"),
+		chromedp.Click(chromedp.CSS("#redeem")))
+	see(t, ctx, "Sign in with a passkey")
+
+	// Sign in, out, and in again.
+	signIn(t, ctx)
+	shoot(t, ctx, "home")
+	do(t, ctx, chromedp.Click(chromedp.CSS("#sign-out")))
+	see(t, ctx, "You are signed out")
+	shoot(t, ctx, "signed-out")
+	signIn(t, ctx)
+	old := cookie(t, ctx)
+
+	// The principal behind the floor.
+	whoami, err := chromedp.Run(ctx, chromedp.Evaluate[map[string]any](`fetch("/admin/whoami").then(r => r.json())`, chromedp.EvalAwaitPromise))
+	if err != nil || whoami["user"] != "alice" || whoami["tenant"] != "corp" || whoami["aal"] != 2.0 || whoami["phishing_resistant"] != true {
+		t.Fatalf("whoami: %v %v", whoami, err)
+	}
+
+	// A second session of the same person: the first goes on without a browser.
+	do(t, ctx, forget())
+	do(t, ctx, chromedp.Navigate(r.url+"/login"))
+	signIn(t, ctx)
+	if got := r.status("alice", old, "/admin/whoami"); got != http.StatusOK {
+		t.Fatalf("the first session: %d", got)
+	}
+	do(t, ctx, chromedp.Navigate(r.url+"/account"))
+	see(t, ctx, "End all others")
+	shoot(t, ctx, "account")
+	do(t, ctx, chromedp.Click(chromedp.CSS(`[data-session] .row-do form button`)))
+	see(t, ctx, "The session has ended")
+	if got := r.status("alice", old, "/admin/whoami"); got != http.StatusUnauthorized {
+		t.Fatalf("the session that was ended: %d", got)
+	}
+
+	// A second passkey, on another authenticator.
+	second, err := chromedp.Call(ctx, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &webauthn.VirtualAuthenticatorOptions{
+		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportUsb, HasResidentKey: true, HasUserVerification: true,
+		AutomaticPresenceSimulation: true, IsUserVerified: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, chromedp.Click(chromedp.CSS("#add-passkey")))
+	see(t, ctx, "Passkey of")
+	_ = second
+
+	// Remove the first: asks twice, and where the proof is old asks for a fresh one.
+	remove := chromedp.CSS(`button[aria-label="Remove the passkey First passkey"]`)
+	do(t, ctx, chromedp.Click(remove))
+	see(t, ctx, "Really remove?")
+	do(t, ctx, chromedp.Click(remove))
+	see(t, ctx, "This is your only passkey")
+	shoot(t, ctx, "account-one-passkey")
+
+	adminPages(t, ctx, r)
+}
+
+func signIn(t *testing.T, ctx context.Context) {
+	t.Helper()
+	do(t, ctx, chromedp.WaitVisible(chromedp.CSS("#use-passkey")), chromedp.Click(chromedp.CSS("#use-passkey")))
+	see(t, ctx, "Good to see you, alice")
+}
+
+func cookie(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	got, err := chromedp.Call(ctx, network.GetCookies, network.GetCookiesParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range got.Cookies {
+		if c.Name == "__Host-sallyport" {
+			if !c.Secure || !c.HTTPOnly || c.SameSite != network.CookieSameSiteLax {
+				t.Errorf("cookie attributes: %+v", c)
+			}
+			return c.Value
+		}
+	}
+	t.Fatal("there is no session cookie")
+	return ""
+}
+
+func forget() chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, _ *chromedp.Target) (chromedp.Void, error) {
+		_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
+		return chromedp.Void{}, err
+	}
+}
+
+// adminPages goes through the administration.
+func adminPages(t *testing.T, ctx context.Context, r *running) {
+	t.Helper()
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/users"))
+	see(t, ctx, "Add a user")
+	shoot(t, ctx, "users")
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#name"), "carol"), chromedp.SendKeys(chromedp.CSS("#display"), "Carol Cooper"),
+		chromedp.Click(chromedp.CSS("form.inline button.primary")))
+	see(t, ctx, "Invitation for carol")
+	shoot(t, ctx, "invited")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/invitations"))
+	see(t, ctx, "carol")
+	shoot(t, ctx, "invitations")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/sessions"))
+	see(t, ctx, "this one")
+	shoot(t, ctx, "sessions")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/certificates"))
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#certificate"), strings.Repeat("ab", 32)), chromedp.SendKeys(chromedp.CSS("#note"), "lost laptop"),
+		chromedp.Click(chromedp.CSS("button.solid")))
+	see(t, ctx, "The certificate is denied")
+	shoot(t, ctx, "certificates")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit"))
+	see(t, ctx, "login: finished")
+	shoot(t, ctx, "audit")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=credential.removed"))
+	see(t, ctx, "credential: removed")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/method"))
+	see(t, ctx, "Floors")
+	shoot(t, ctx, "method")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/nothing-here"))
+	see(t, ctx, "Nothing here")
+	shoot(t, ctx, "not-found")
+}
+
+func TestBrowserWithoutCertificate(t *testing.T) {
+	r := start(t, t.TempDir())
+	ctx, _ := chromium(t, r)
+	do(t, ctx, chromedp.Navigate(r.url+"/"))
+	see(t, ctx, "Your browser showed no certificate")
+	shoot(t, ctx, "no-certificate")
+}
+
+func TestBrowserWithForeignCertificate(t *testing.T) {
+	r := start(t, t.TempDir())
+	other := pki{dir: filepath.Join(t.TempDir(), "pki"), now: time.Now()}
+	if err := other.make("localhost", []string{"alice"}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, _ := chromium(t, r, other.path("alice.p12"))
+	do(t, ctx, chromedp.Navigate(r.url+"/"))
+	// Two authorities of the same name: the browser offers it, and the portal must tell them apart by the key.
+	see(t, ctx, "does not open this portal")
+	shoot(t, ctx, "foreign-certificate")
+}
