@@ -30,7 +30,8 @@ type pki struct {
 	now time.Time
 }
 
-// pair is a certificate and its key.
+// pair is a certificate and its key. The key is nil where somebody took it away, as one should with that of an
+// authority.
 type pair struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -80,9 +81,12 @@ func (p pki) server(ca pair, host string) error {
 	}
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: host}, NotAfter: p.now.AddDate(1, 0, 0), DNSNames: names, IPAddresses: addrs,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	_, err := p.keep("server", t, &ca, func(c *x509.Certificate) bool {
+	own, err := p.keep("server", t, &ca, func(c *x509.Certificate) bool {
 		return c.VerifyHostname(host) == nil && c.CheckSignatureFrom(ca.cert) == nil && p.now.AddDate(0, 0, 7).Before(c.NotAfter)
 	})
+	if err == nil && own.key == nil {
+		_, err = p.issue("server", t, &ca)
+	}
 	return err
 }
 
@@ -94,7 +98,7 @@ func (p pki) person(ca pair, name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(p.path(name + ".p12")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(p.path(name + ".p12")); own.key == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	// Three-key triple DES and SHA-1 are what every browser and system imports. The password is public anyway: what
@@ -106,52 +110,88 @@ func (p pki) person(ca pair, name string) error {
 	return write(p.path(name+".p12"), p12, 0o600)
 }
 
-// keep reads a pair from its files if it is good, and otherwise makes it. Of half a pair, as a kill may leave one, a new
-// one is made; files that are there and broken are an error, for they may be somebody's.
+// keep reads a pair from its files if it is good, and otherwise makes it. A key without a certificate is what a kill may
+// leave: the pair is made anew. A certificate without its key is kept, for somebody took the key away. Files that are
+// there and broken are an error, for they may be somebody's.
 func (p pki) keep(name string, t *x509.Certificate, ca *pair, good func(*x509.Certificate) bool) (pair, error) {
 	own, err := p.read(name)
-	if err == nil && good(own.cert) {
-		return own, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return p.issue(name, t, ca)
+	case err != nil:
 		return pair{}, err
-	}
-	if err == nil && ca == nil {
+	case good(own.cert):
+		return own, nil
+	case ca == nil:
 		return pair{}, fmt.Errorf("%s is no CA certificate that is still valid", p.path(name+".crt"))
 	}
 	return p.issue(name, t, ca)
 }
 
+// read reads a pair. Without a certificate there is none.
 func (p pki) read(name string) (pair, error) {
+	c, err := p.readCert(name + ".crt")
+	if err != nil {
+		return pair{}, err
+	}
 	key, err := os.ReadFile(p.path(name + ".key"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return pair{cert: c}, nil
+	}
 	if err != nil {
 		return pair{}, err
 	}
-	cert, err := os.ReadFile(p.path(name + ".crt"))
+	block, _ := pem.Decode(key)
+	if block == nil {
+		return pair{}, fmt.Errorf("%s is not PEM", p.path(name+".key"))
+	}
+	private, err := parseKey(block)
 	if err != nil {
-		return pair{}, err
+		return pair{}, fmt.Errorf("%s is no ECDSA key that can be read", p.path(name+".key"))
 	}
-	certBlock, _ := pem.Decode(cert)
-	keyBlock, _ := pem.Decode(key)
-	if certBlock == nil || keyBlock == nil {
-		return pair{}, fmt.Errorf("%s or its key is not PEM: remove both and they are made anew", p.path(name+".crt"))
-	}
-	c, err := x509.ParseCertificate(certBlock.Bytes)
-	if err != nil {
-		return pair{}, fmt.Errorf("%s: %w", p.path(name+".crt"), err)
-	}
-	k, err := x509.ParsePKCS8PrivateKey(keyBlock.Bytes)
-	if err != nil {
-		return pair{}, fmt.Errorf("%s: the key cannot be read", p.path(name+".key"))
-	}
-	private, ok := k.(*ecdsa.PrivateKey)
-	if !ok || !private.PublicKey.Equal(c.PublicKey) {
+	if !private.PublicKey.Equal(c.PublicKey) {
 		return pair{}, fmt.Errorf("%s does not belong to %s", p.path(name+".key"), p.path(name+".crt"))
 	}
 	return pair{c, private}, nil
 }
 
+func (p pki) readCert(file string) (*x509.Certificate, error) {
+	b, err := os.ReadFile(p.path(file))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, fmt.Errorf("%s is not PEM", p.path(file))
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.path(file), err)
+	}
+	return c, nil
+}
+
+var errNotECDSA = errors.New("not an ECDSA key")
+
+// parseKey reads a key as this program writes it (PKCS #8), or as openssl ecparam does (SEC 1).
+func parseKey(block *pem.Block) (*ecdsa.PrivateKey, error) {
+	if block.Type == "EC PRIVATE KEY" {
+		return x509.ParseECPrivateKey(block.Bytes)
+	}
+	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if private, ok := k.(*ecdsa.PrivateKey); ok {
+		return private, nil
+	}
+	return nil, errNotECDSA
+}
+
 func (p pki) issue(name string, t *x509.Certificate, ca *pair) (pair, error) {
+	if ca != nil && ca.key == nil {
+		return pair{}, fmt.Errorf("%s must be made, and the key of the authority %q is not there", p.path(name+".crt"), ca.cert.Subject.CommonName)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return pair{}, err
@@ -176,11 +216,15 @@ func (p pki) issue(name string, t *x509.Certificate, ca *pair) (pair, error) {
 	if err != nil {
 		return pair{}, fmt.Errorf("%s: %w", name, err)
 	}
-	// The certificate goes last: with it there, the pair is whole.
+	// The certificate goes first and comes last: with it there, the pair is whole.
+	for _, old := range []string{name + ".crt", name + ".p12"} {
+		if err := os.Remove(p.path(old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return pair{}, err
+		}
+	}
 	if err := write(p.path(name+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
 		return pair{}, err
 	}
-	os.Remove(p.path(name + ".p12")) // of the pair before
 	return pair{cert, key}, write(p.path(name+".crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
 }
 
