@@ -156,8 +156,11 @@ func TestCertificateGoesFirst(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(p.path("server.key"), "in-the-way"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.server(ca, "other.example"); err == nil {
+	if _, err := p.issue("server", &x509.Certificate{}, &ca); err == nil {
 		t.Fatal("the key could be written")
+	}
+	if _, err := os.Stat(p.path("server.crt")); err == nil {
+		t.Error("the certificate of the key before is still there")
 	}
 	if err := os.RemoveAll(p.path("server.key")); err != nil {
 		t.Fatal(err)
