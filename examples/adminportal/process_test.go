@@ -322,3 +322,34 @@ func TestPolicyIsReloaded(t *testing.T) {
 		}
 	}
 }
+
+func TestAddressOfNumbers(t *testing.T) {
+	p := spawn(t, t.TempDir(), "127.0.0.1:0")
+	alice := p.caller("alice")
+	alice.auth.Origin = p.url
+	alice.enrol(p.invited["alice"])
+	alice.login()
+	alice.want(http.StatusOK, "GET", "/admin/whoami", nil)
+}
+
+func TestPolicyFollowsTheAddressUntilItIsEdited(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	for _, at := range []string{"localhost:1", "localhost:2", "127.0.0.1:3", "[::1]:4", "portal.example:5"} {
+		if err := writePolicy(file, at); err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := os.ReadFile(file); string(b) != policyFor(at) {
+			t.Errorf("%s: the policy is for another address:\n%s", at, b)
+		}
+	}
+	edited := strings.Replace(policyFor("portal.example:5"), "idle: 15m", "idle: 5m", 1)
+	if err := os.WriteFile(file, []byte(edited), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePolicy(file, "localhost:6"); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile(file); string(b) != edited {
+		t.Errorf("an edited policy was replaced")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -59,7 +60,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 		return nil, err
 	}
 	file := filepath.Join(data, "policy.yaml")
-	if err := writePolicy(file, "https://"+at); err != nil {
+	if err := writePolicy(file, at); err != nil {
 		return nil, err
 	}
 	if o.policy != "" {
@@ -100,23 +101,33 @@ func policyKinds(kinds []factors.Kind) []policy.Kind {
 	return all
 }
 
-var originLine = regexp.MustCompile(`(?m)^origin: (\S+)$`)
+// policyFor is the demo's policy for an address. Browsers make no passkeys for an address of numbers, so for the loopback
+// ones localhost comes first and the address is another name of it.
+func policyFor(at string) string {
+	line := "origin: https://" + at
+	if host, port, err := net.SplitHostPort(at); err == nil && net.ParseIP(host).IsLoopback() {
+		line = "origins: [https://localhost:" + port + ", { origin: \"https://" + at + "\", rp_id: localhost }]"
+	}
+	return strings.ReplaceAll(policyTemplate, "origin: {{origin}}", line)
+}
+
+// addressLine finds the address that a policy of this program was written for.
+var addressLine = regexp.MustCompile(`(?m)^origin(?:: |s: .*origin: ")https://([^"\s]+)`)
 
 // writePolicy writes the demo's policy. One that is there is kept, unless it is the demo's own, unchanged, for another
 // address.
-func writePolicy(file, origin string) error {
-	fresh := func(origin string) string { return strings.ReplaceAll(policyTemplate, "{{origin}}", origin) }
+func writePolicy(file, at string) error {
 	b, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err == nil {
-		m := originLine.FindSubmatch(b)
-		if m == nil || string(m[1]) == origin || fresh(string(m[1])) != string(b) {
+		m := addressLine.FindSubmatch(b)
+		if m == nil || string(m[1]) == at || policyFor(string(m[1])) != string(b) {
 			return nil
 		}
 	}
-	return write(file, []byte(fresh(origin)), 0o600)
+	return write(file, []byte(policyFor(at)), 0o600)
 }
 
 // populate makes the tenant and its first users, and invites those who were never invited.
