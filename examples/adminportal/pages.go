@@ -9,12 +9,14 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
@@ -162,14 +164,21 @@ var refused = map[sessionhttp.Code][2]string{
 	sessionhttp.CodeNotAuthenticated:    {"Sign in first", "Your session has ended."},
 }
 
+// fail answers a page that cannot be. Where signing in or a fresh proof helps, the browser is sent there.
 func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := sessionhttp.ProblemOf(err)
 	var more *session.InsufficientError
-	if errors.As(err, &more) {
-		http.Redirect(w, r, "/login?"+url.Values{"return_to": {r.URL.Path}, "need": {more.Want.Name}}.Encode(), http.StatusSeeOther)
+	var locked *session.LockedError
+	switch {
+	case errors.As(err, &more):
+		pg.sendToLogin(w, r, more.Want.Name)
 		return
-	}
-	if p.Code == sessionhttp.CodeUnavailable {
+	case p.Code == sessionhttp.CodeNotAuthenticated:
+		pg.sendToLogin(w, r, "")
+		return
+	case errors.As(err, &locked):
+		w.Header().Set("Retry-After", strconv.Itoa(1+int(max(time.Until(locked.Until), 0)/time.Second)))
+	case p.Code == sessionhttp.CodeUnavailable:
 		pg.portal.log.ErrorContext(r.Context(), "a page failed", "path", r.URL.Path, "error", err)
 	}
 	text, ok := refused[p.Code]
@@ -177,6 +186,63 @@ func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		text = [2]string{"That did not work", p.Title}
 	}
 	pg.render(w, r, p.Status, "error", page{Title: text[0], Data: text[1]})
+}
+
+// sendToLogin sends a browser to the page that helps, and from there back to a page that it can ask for.
+func (pg *pages) sendToLogin(w http.ResponseWriter, r *http.Request, need string) {
+	q := url.Values{"return_to": {pageOf(r)}}
+	if need != "" {
+		q.Set("need", need)
+	}
+	if r.Method == http.MethodPost {
+		q.Set("unsent", "1")
+	}
+	http.Redirect(w, r, "/login?"+q.Encode(), http.StatusSeeOther)
+}
+
+// pageOf is the page of a request, and for a form the page that it is on.
+func pageOf(r *http.Request) string {
+	if r.Method != http.MethodPost {
+		return r.URL.RequestURI()
+	}
+	parts, keep := strings.Split(r.URL.Path, "/"), 2
+	if parts[1] == "admin" {
+		keep = 3
+	}
+	return strings.Join(parts[:min(keep, len(parts))], "/")
+}
+
+// guard is the guard of pages. It answers a form that may not pass as a page does: a browser shows the answer.
+func (pg *pages) guard(needs ...sessionhttp.Need) func(http.Handler) http.Handler {
+	require := pg.portal.sessions.Require(needs...)
+	return func(next http.Handler) http.Handler {
+		guarded := require(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && strings.Contains(r.Header.Get("Accept"), "text/html") {
+				if err := allowed(sessionhttp.From(r.Context()), needs); err != nil {
+					pg.fail(w, r, err)
+					return
+				}
+			}
+			guarded.ServeHTTP(w, r)
+		})
+	}
+}
+
+func allowed(s *session.Session, needs []sessionhttp.Need) error {
+	if err := s.Allows(); err != nil {
+		return err
+	}
+	for _, need := range needs {
+		if err := need(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (pg *pages) notAllowed(w http.ResponseWriter, r *http.Request) {
+	pg.render(w, r, http.StatusMethodNotAllowed, "error", page{Title: refused[sessionhttp.CodeNotFound][0], Data: refused[sessionhttp.CodeNotFound][1]})
 }
 
 func (pg *pages) notFound(w http.ResponseWriter, r *http.Request) { pg.fail(w, r, session.ErrNotFound) }
@@ -222,23 +288,49 @@ func (pg *pages) doorway(r *http.Request) doorway {
 }
 
 func (pg *pages) login(w http.ResponseWriter, r *http.Request) {
-	d := pg.doorway(r)
-	s := sessionhttp.From(r.Context())
+	d, q, status := pg.doorway(r), r.URL.Query(), http.StatusOK
 	p := page{Title: "Sign in", Data: &d}
-	if _, ok := s.Person(); ok {
-		want := authn.Requirement{Factors: []string{"passkey"}}
-		if floor, ok := pg.portal.engine.Policy().Floor(r.URL.Query().Get("need")); ok {
-			want = floor
-		} else if s.Allows() == nil && r.URL.Query().Get("need") == "" && r.URL.Query().Get("again") == "" {
+	s := sessionhttp.From(r.Context())
+	if _, ok := s.Person(); ok && !errors.Is(s.Allows(), session.ErrNotAuthenticated) {
+		want, more := pg.missing(s, d.ReturnTo, q.Get("need"))
+		if !more {
 			http.Redirect(w, r, d.ReturnTo, http.StatusSeeOther)
 			return
 		}
 		p.Title, d.StepUp = "Confirm that it is you", stepUpBody(want)
 	}
-	if r.URL.Query().Get("signed-out") != "" {
+	switch {
+	case q.Get("unsent") != "":
+		p.Problem = "What you sent was not done. Come in here first, then do it again."
+	case q.Get("signed-out") != "":
 		p.Notice = "You are signed out. Close the browser to make it forget the certificate as well."
+	case s.Why() != "":
+		p.Notice = "Your session has ended. Sign in again to go on."
 	}
-	pg.render(w, r, http.StatusOK, "login", p)
+	if d.State == "unavailable" {
+		status = http.StatusServiceUnavailable
+	}
+	pg.render(w, r, status, "login", p)
+}
+
+// missing is what the session must still prove for a page, if anything: the floor that is named, or one of the page's.
+func (pg *pages) missing(s *session.Session, page, need string) (authn.Requirement, bool) {
+	person, _ := s.Person()
+	pol := pg.portal.engine.Policy()
+	var all []authn.Requirement
+	if floor, ok := pol.Floor(need); ok {
+		all = append(all, floor)
+	}
+	path, _, _ := strings.Cut(page, "?")
+	if route, ok := policy.CleanPath(path); ok {
+		all = append(all, pol.FloorsFor(policy.Query{Route: route, Tenant: person.Subject.Tenant, Device: person.Method.On})...)
+	}
+	for _, want := range all {
+		if !person.Meets(want, s.Now()) {
+			return want, true
+		}
+	}
+	return authn.Requirement{}, false
 }
 
 // stepUpBody is the body of the step-up call for a requirement.

@@ -33,7 +33,7 @@ var assets embed.FS
 
 // tls is the configuration of the server: it asks browsers for a certificate of the policy's anchors, and takes any or
 // none, so that a page can explain what is missing.
-func (p pki) tls(pol *policy.Policy) (*mtls.ServerConfig, error) {
+func (p pki) tls(pol *policy.Policy) (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(p.path("server.crt"), p.path("server.key"))
 	if err != nil {
 		return nil, err
@@ -42,20 +42,23 @@ func (p pki) tls(pol *policy.Policy) (*mtls.ServerConfig, error) {
 	for _, a := range pol.Anchors {
 		c.ClientCAs = append(c.ClientCAs, a.CA)
 	}
-	return c, nil
+	return c.TLS()
+}
+
+// tlsConfig is the configuration in force at each handshake: a new policy may name other anchors.
+func (p *portal) tlsConfig() *tls.Config {
+	c := p.tls.Load().Clone()
+	c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return p.tls.Load(), nil }
+	return c
 }
 
 // serve serves until ctx ends, then lets running requests finish.
 func (p *portal) serve(ctx context.Context, l net.Listener, at string, out io.Writer) error {
-	config, err := p.tls.TLS()
-	if err != nil {
-		return err
-	}
 	handler, err := p.routes()
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+	server := &http.Server{Handler: handler, TLSConfig: p.tlsConfig(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return mtls.WithConn(ctx) }}
 	var background sync.WaitGroup
@@ -100,11 +103,16 @@ func (p *portal) announce(out io.Writer, at string) {
 // watch puts a changed policy in force.
 func (p *portal) watch(ctx context.Context) {
 	policy.NewWatcher(p.policy, policyKinds(p.kinds)...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
+		config, err := p.certs.tls(fresh)
+		if err != nil {
+			return err
+		}
 		if err := p.engine.SetPolicy(fresh); err != nil {
 			return err
 		}
+		p.tls.Store(config)
 		p.log.Info("the policy was reloaded", "file", fresh.File)
-		return p.tls.Reload()
+		return nil
 	}, func(err error) { p.log.Error("the policy was not reloaded: the old one stays in force", "error", err) })
 }
 
@@ -138,13 +146,14 @@ func (p *portal) routes() (http.Handler, error) {
 	r.Group(func(r chi.Router) {
 		r.Use(mtls.Middleware(mtls.FromTLS()), p.sessions.Middleware)
 		r.NotFound(pages.notFound)
+		r.MethodNotAllowed(pages.notAllowed)
 		r.Handle("/assets/*", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
 		r.Mount("/auth", p.sessions.Handler())
 		r.Get("/login", pages.login)
 		r.Get("/enrol", pages.enrol)
 		r.Post("/logout", pages.logout)
 		r.Group(func(r chi.Router) {
-			r.Use(p.sessions.Require())
+			r.Use(pages.guard())
 			r.Get("/", pages.home)
 			r.Get("/account", pages.account)
 			r.Post("/account/passkeys/{id}/name", pages.rename)
@@ -152,7 +161,7 @@ func (p *portal) routes() (http.Handler, error) {
 			r.Post("/account/sessions/end-others", pages.endOthers)
 		})
 		r.Group(func(r chi.Router) {
-			r.Use(p.sessions.Require(sessionhttp.Floor("admin")))
+			r.Use(pages.guard(sessionhttp.Floor("admin")))
 			r.Get("/admin/whoami", pages.whoami)
 			r.Get("/admin", pages.admin(pages.users))
 			r.Get("/admin/users", pages.admin(pages.users))

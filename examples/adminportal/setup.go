@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
@@ -38,7 +40,8 @@ type portal struct {
 	engine   *session.Engine
 	sessions *sessionhttp.Sessions
 	store    *sqlite.Store
-	tls      *mtls.ServerConfig
+	certs    pki
+	tls      atomic.Pointer[tls.Config]
 	data     string
 	invited  []invited
 }
@@ -66,16 +69,18 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	if o.policy != "" {
 		file = o.policy
 	}
-	p := &portal{log: log, data: data, kinds: []factors.Kind{mtls.Kind(), fido2.Kind()}}
+	p := &portal{log: log, data: data, certs: certs, kinds: []factors.Kind{mtls.Kind(), fido2.Kind()}}
 	if p.policy, err = policy.Load(file, policyKinds(p.kinds)...); err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(p.policy.Origins, func(o policy.Origin) bool { return o.URL == "https://"+at }) {
 		log.Warn("the policy's origin is not the address that this program was given: browsers must come by the origin", "origin", p.policy.Origins[0].URL, "addr", at)
 	}
-	if p.tls, err = certs.tls(p.policy); err != nil {
+	config, err := certs.tls(p.policy)
+	if err != nil {
 		return nil, err
 	}
+	p.tls.Store(config)
 	if p.store, err = sqlite.Open(ctx, filepath.Join(data, "portal.db")); err != nil {
 		return nil, err
 	}
