@@ -54,6 +54,17 @@ func (w *world) account(who string) session.User {
 	return u
 }
 
+func (w *world) denied(b *browser) bool {
+	all, err := w.store.ListDenials(context.Background())
+	must(w.t, err)
+	for _, d := range all {
+		if d.Value == factors.CertificateDenials(b.chain[0])[0].Value {
+			return true
+		}
+	}
+	return false
+}
+
 var fresh = authn.Requirement{MaxAge: time.Minute}
 
 // operations are all that gain or change something. The subject is alice of corp.
@@ -167,7 +178,7 @@ func operations() []operation {
 			act := func() error {
 				return b.do(func(ctx context.Context, s *session.Session) error { return s.SaveValues(ctx, []byte("new")) })
 			}
-			return &request{by: b, act: act, gained: func() bool { return string(b.open().Values()) == "new" }, again: act}
+			return &request{by: b, act: act, gained: func() bool { return w.live(b) && string(b.open().Values()) == "new" }, again: act}
 		}},
 		{"touch", func(w *world) *request {
 			b := w.login("corp/alice")
@@ -239,7 +250,7 @@ func operations() []operation {
 					return a.Deny(ctx, factors.CertificateDenials(victim.chain[0])[0])
 				})
 			}
-			return &request{by: b, act: act, gained: func() bool { return !w.live(victim) }, again: act}
+			return &request{by: b, act: act, gained: func() bool { return w.denied(victim) && !w.live(victim) }, again: act}
 		}},
 	}
 }
