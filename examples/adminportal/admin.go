@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"crypto/x509"
 
@@ -45,7 +44,7 @@ func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Ad
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := pg.portal.engine.Now()
 	for _, u := range users {
 		credentials, err := a.Credentials(r.Context(), u.ID)
 		if err != nil {
@@ -126,7 +125,7 @@ func (pg *pages) invitations(w http.ResponseWriter, r *http.Request, a *session.
 	if err != nil {
 		return err
 	}
-	now := time.Now()
+	now := pg.portal.engine.Now()
 	var rows []invitationRow
 	for _, i := range all {
 		row := invitationRow{Invitation: i, Name: names[i.User], State: "open"}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type running struct {
 	url     string
 	data    string
 	invited map[string]string
+	ahead   atomic.Int64 // of the portal's clock, in nanoseconds
 	stop    func() error
 }
 
@@ -54,11 +56,16 @@ func start(t *testing.T, data string, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r := &running{t: t, data: data, invited: map[string]string{}}
+	o, err := parse(append([]string{"-addr", "localhost:0", "-data", data}, args...), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.now = func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	go func() {
-		done <- run(ctx, append([]string{"-addr", "localhost:0", "-data", data}, args...), in, log)
+		done <- o.run(ctx, in, log)
 		in.Close()
 	}()
-	r := &running{t: t, data: data, invited: map[string]string{}}
 	lines := bufio.NewScanner(out)
 	for r.url == "" && lines.Scan() {
 		words := strings.Fields(lines.Text())
@@ -177,9 +184,15 @@ func pageText(ctx context.Context) string {
 // see waits until the page holds a text.
 func see(t *testing.T, ctx context.Context, text string) {
 	t.Helper()
-	quoted, _ := json.Marshal(text)
+	seeIn(t, ctx, "body", text)
+}
+
+// seeIn waits until an element of the page holds a text.
+func seeIn(t *testing.T, ctx context.Context, element, text string) {
+	t.Helper()
+	look := fmt.Sprintf("(document.querySelector(%q)?.innerText ?? '').includes(%q)", element, text)
 	for {
-		found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.body !== null && document.body.innerText.includes(%s)", quoted)))
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](look))
 		if err == nil && found {
 			return
 		}
@@ -282,13 +295,16 @@ func TestBrowser(t *testing.T) {
 	see(t, ctx, "Passkey of")
 	_ = second
 
-	// Remove the first: asks twice, and where the proof is old asks for a fresh one.
+	// Remove the first, with a step-up: six minutes on, the proof is too old.
+	r.ahead.Add(int64(6 * time.Minute))
 	remove := chromedp.CSS(`button[aria-label="Remove the passkey First passkey"]`)
 	do(t, ctx, chromedp.Click(remove))
 	see(t, ctx, "Really remove?")
 	do(t, ctx, chromedp.Click(remove))
 	see(t, ctx, "This is your only passkey")
 	shoot(t, ctx, "account-one-passkey")
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=step_up.finished"))
+	seeIn(t, ctx, ".audit tbody", "step up: finished")
 
 	adminPages(t, ctx, r)
 }
@@ -346,10 +362,10 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 	see(t, ctx, "The certificate is denied")
 	shoot(t, ctx, "certificates")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit"))
-	see(t, ctx, "login: finished")
+	seeIn(t, ctx, ".audit tbody", "login: finished")
 	shoot(t, ctx, "audit")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=credential.removed"))
-	see(t, ctx, "credential: removed")
+	seeIn(t, ctx, ".audit tbody", "credential: removed")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/method"))
 	see(t, ctx, "Floors")
 	shoot(t, ctx, "method")

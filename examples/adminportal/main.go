@@ -13,15 +13,20 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	o, err := parse(os.Args[1:], os.Stderr)
+	if err == nil {
+		err = o.run(ctx, os.Stdout, os.Stderr)
+	}
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -32,15 +37,16 @@ func main() {
 	}
 }
 
-// options are the flags.
+// options are the flags, and the clock.
 type options struct {
 	addr   string
 	data   string
 	policy string
+	now    func() time.Time
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	var o options
+	o := options{now: time.Now}
 	f := flag.NewFlagSet("adminportal", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.addr, "addr", "localhost:8443", "where to listen, and what browsers see")
@@ -56,11 +62,7 @@ func parse(args []string, out io.Writer) (options, error) {
 }
 
 // run runs the portal until ctx ends.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	o, err := parse(args, stderr)
-	if err != nil {
-		return err
-	}
+func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	host, _, err := net.SplitHostPort(o.addr)
 	if err != nil {
@@ -71,8 +73,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.Close()
-	if host == "" {
-		host = "localhost"
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost" // it listens everywhere, and no browser goes to "everywhere"
 	}
 	at := net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	p, err := prepare(ctx, o, host, at, log)

@@ -122,7 +122,7 @@ func label(code any) string {
 }
 
 func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Now = time.Now()
+	p.Now = pg.portal.engine.Now()
 	if s := sessionhttp.From(r.Context()); s != nil {
 		if person, ok := s.Person(); ok {
 			_, err := s.Administer(r.Context())
@@ -177,7 +177,7 @@ func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		pg.sendToLogin(w, r, "")
 		return
 	case errors.As(err, &locked):
-		w.Header().Set("Retry-After", strconv.Itoa(1+int(max(time.Until(locked.Until), 0)/time.Second)))
+		w.Header().Set("Retry-After", strconv.Itoa(1+int(max(locked.Until.Sub(pg.portal.engine.Now()), 0)/time.Second)))
 	case p.Code == sessionhttp.CodeUnavailable:
 		pg.portal.log.ErrorContext(r.Context(), "a page failed", "path", r.URL.Path, "error", err)
 	}

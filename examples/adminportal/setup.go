@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
@@ -58,7 +57,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	certs := pki{dir: filepath.Join(data, "pki"), now: time.Now()}
+	certs := pki{dir: filepath.Join(data, "pki"), now: o.now()}
 	if err := certs.make(host, []string{"alice", "bob"}); err != nil {
 		return nil, err
 	}
@@ -89,7 +88,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 			p.store.Close()
 		}
 	}()
-	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Log: log}); err != nil {
+	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Log: log, Now: o.now}); err != nil {
 		return nil, err
 	}
 	if p.sessions, err = sessionhttp.New(p.engine, sessionhttp.Config{LoginPage: "/login"}); err != nil {
