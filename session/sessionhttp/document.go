@@ -135,14 +135,15 @@ func PrincipalOf(p authn.Principal) PrincipalDocument {
 type credentialDocument struct {
 	ID        string     `json:"id"`
 	Factor    string     `json:"factor"`
+	Kind      string     `json:"kind"`
 	Name      string     `json:"name"`
 	CreatedAt time.Time  `json:"created_at"`
-	UsedAt    *time.Time `json:"used_at,omitempty"`
+	UsedAt    *time.Time `json:"last_used_at,omitempty"`
 	Flagged   bool       `json:"flagged,omitempty"` // it is no longer accepted
 }
 
 func credentialOf(c factors.Credential) credentialDocument {
-	d := credentialDocument{ID: c.ID, Factor: c.Factor, Name: c.Name, CreatedAt: c.Created.UTC(), Flagged: c.Flagged != ""}
+	d := credentialDocument{ID: c.ID, Factor: c.Factor, Kind: c.Kind, Name: c.Name, CreatedAt: c.Created.UTC(), Flagged: c.Flagged != ""}
 	if !c.Used.IsZero() {
 		used := c.Used.UTC()
 		d.UsedAt = &used
@@ -152,17 +153,22 @@ func credentialOf(c factors.Credential) credentialDocument {
 
 // sessionDocument shows a session to its owner.
 type sessionDocument struct {
-	ID        string    `json:"id"`
-	Current   bool      `json:"current"`
-	Method    string    `json:"method"`
-	CreatedAt time.Time `json:"created_at"`
-	SeenAt    time.Time `json:"seen_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	Source    string    `json:"source,omitempty"`
-	Agent     string    `json:"agent,omitempty"`
+	ID        string         `json:"id"`
+	Current   bool           `json:"current"`
+	Method    string         `json:"method"`
+	CreatedAt time.Time      `json:"created_at"`
+	SeenAt    time.Time      `json:"last_seen_at"`
+	ExpiresAt time.Time      `json:"expires_at"`
+	Client    clientDocument `json:"client"`
+}
+
+// clientDocument shows where a session is used from.
+type clientDocument struct {
+	Source string `json:"source,omitempty"` // address
+	Agent  string `json:"agent,omitempty"`
 }
 
 func sessionOf(s session.Summary) sessionDocument {
 	return sessionDocument{ID: s.ID, Current: s.Current, Method: s.Principal.Method.Name, CreatedAt: s.Created.UTC(), SeenAt: s.Seen.UTC(),
-		ExpiresAt: s.Principal.Deadline.UTC(), Source: s.Client.Source, Agent: s.Client.Agent}
+		ExpiresAt: s.Principal.Deadline.UTC(), Client: clientDocument{s.Client.Source, s.Client.Agent}}
 }
