@@ -16,11 +16,15 @@ func At(s State, now, touched time.Time) (_ State, changed bool) {
 			return Guest{}, true
 		}
 	case Authenticated:
-		return s.at(now, touched)
+		if live, changed := s.at(now, touched); changed {
+			return live, true
+		}
 	}
 	return s, false
 }
 
+// at is At for a session. The state is nil where nothing changed: a guard asks on every request, and a copy is an
+// allocation.
 func (a Authenticated) at(now, touched time.Time) (State, bool) {
 	if why := a.device.over(now, touched); why != "" {
 		return Ended{Reason: why, At: now}, true
@@ -38,7 +42,10 @@ func (a Authenticated) at(now, touched time.Time) (State, bool) {
 	if deadline := runningDeadline(a.running); !deadline.IsZero() && !now.Before(deadline) {
 		a.running, changed = nil, true
 	}
-	return a, changed
+	if !changed {
+		return nil, false
+	}
+	return a, true
 }
 
 func runningDeadline(r Running) time.Time {

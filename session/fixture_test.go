@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/fido2"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 	"github.com/sallyport-auth/sallyport/session"
@@ -144,7 +145,7 @@ func newWorld(t testing.TB, edits ...string) *world {
 	return w
 }
 
-func (w *world) kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), w.kind} }
+func (w *world) kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind(), w.kind} }
 
 func (w *world) policy(edits ...string) *policy.Policy {
 	w.t.Helper()
@@ -155,7 +156,7 @@ func (w *world) policy(edits ...string) *policy.Policy {
 		}
 		text = strings.ReplaceAll(text, edits[i], edits[i+1])
 	}
-	p, err := policy.Parse(filepath.Join(w.dir, "policy.yaml"), []byte(text), mtls.Kind(), w.kind)
+	p, err := policy.Parse(filepath.Join(w.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), w.kind)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -251,13 +251,13 @@ func (s *Session) tieBroken(ctx context.Context, evidence []authn.Evidence) (aut
 			return ReasonCertificateRefused, nil
 		}
 		err := tied.CheckTie(ctx, s.factorRequest(authn.Subject{}, authn.Claim{}), *ev.Tie, ev.Subject)
-		var rejected *factors.Rejection
-		if errors.As(err, &rejected) {
+		if err == nil {
+			continue
+		}
+		if rejected, ok := errors.AsType[*factors.Rejection](err); ok {
 			return rejected.Reason, nil
 		}
-		if err != nil {
-			return "", &UnavailableError{err}
-		}
+		return "", &UnavailableError{err}
 	}
 	return "", nil
 }
