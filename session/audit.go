@@ -87,6 +87,9 @@ func (e *Engine) logEvent(ctx context.Context, ev Event) {
 	if ev.Reason != "" {
 		level = slog.LevelWarn
 	}
+	if !e.log.Enabled(ctx, level) {
+		return
+	}
 	attrs := make([]slog.Attr, 0, 12)
 	for _, a := range [...][2]string{{"reason", string(ev.Reason)}, {"tenant", ev.Tenant}, {"user", ev.User}, {"name", ev.Name},
 		{"method", ev.Method}, {"factor", ev.Factor}, {"login", ev.Login}, {"session", ev.Session}, {"source", ev.Source}, {"by", ev.By}, {"detail", ev.Detail}} {

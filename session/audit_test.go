@@ -1,0 +1,137 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors/fido2/fido2test"
+	"github.com/sallyport-auth/sallyport/session"
+)
+
+// needles are things that no log may hold.
+type needles map[string]string
+
+func (n needles) cookie(name, v string) {
+	selector, secret, _ := strings.Cut(v, ".")
+	n[name+", secret"], n[name+", selector"] = secret, selector
+}
+
+func (n needles) in(t *testing.T, where, text string) {
+	t.Helper()
+	for name, needle := range n {
+		if len(needle) >= 6 && strings.Contains(text, needle) {
+			t.Errorf("%s holds the %s", where, name)
+		}
+	}
+}
+
+// Everything that a caller may send or hold goes through once, good and bad, and is looked for in the audit trail and the log.
+func TestNothingSecretIsWrittenDown(t *testing.T) {
+	w := portal(t)
+	ctx := context.Background()
+	n := needles{}
+	code := w.invite("corp/alice")
+	n["invitation"], n["invitation without hyphens"], n["invitation in part"] = code, strings.ReplaceAll(code, "-", ""), code[:11]
+	cert := w.certificate("corp/alice")
+	n["certificate"], n["certificate in base64"] = string(cert.Leaf.Raw), base64.StdEncoding.EncodeToString(cert.Leaf.Raw)[:64]
+	n["certificate's name"] = "spiffe://"
+	sum := sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
+	n["key's digest"] = hex.EncodeToString(sum[:])
+	n["typed password"] = "hunter2-in-the-wrong-field"
+
+	a := fido2test.New("https://portal.example")
+	b := w.browser("corp/alice")
+	wantErr(t, b.redeem("11111-22222-33333"), session.ErrInvalidCredential)
+	n["guessed invitation"] = "11111-22222-33333"
+	must(t, b.redeem(code))
+	n.cookie("cookie of a workflow", b.cookie)
+	must(t, b.create(a))
+	n["passkey"] = base64.RawURLEncoding.EncodeToString(a.Passkeys()[0].ID)
+	n["user handle"] = base64.RawURLEncoding.EncodeToString(a.Passkeys()[0].Handle)
+	must(t, b.begin("admin", claiming("corp", n["typed password"])))
+	n.cookie("cookie of a login", b.cookie)
+	asked, err := b.challenge("passkey")
+	must(t, err)
+	answer := b.get(a, asked)
+	var sent struct {
+		Response map[string]string `json:"response"`
+	}
+	must(t, json.Unmarshal(answer, &sent))
+	for name, v := range sent.Response {
+		n["answer's "+name] = v
+	}
+	wantErr(t, b.verify("passkey", bytes.Replace(answer, []byte(sent.Response["signature"]), []byte(sent.Response["signature"][:40]), 1)), session.ErrInvalidCredential)
+	asked, err = b.challenge("passkey")
+	must(t, err)
+	must(t, b.verify("passkey", b.get(a, asked)))
+	n.cookie("cookie of a session", b.cookie)
+	must(t, b.do(func(ctx context.Context, s *session.Session) error {
+		return s.SaveValues(ctx, []byte("value-of-the-application"))
+	}))
+	n["application's value"] = "value-of-the-application"
+	stolen := b.twin()
+	stolen.chain = nil
+	stolen.wantState(authn.KindGuest)
+	open := w.browser("")
+	must(t, open.begin("open", claiming("corp", n["typed password"])))
+	asked, err = open.challenge("code")
+	must(t, err)
+	wantErr(t, open.verify("code", []byte(`{"secret":"typed-secret-text","nonce":`+string(asked.PublicKey)+`}`)), session.ErrInvalidCredential)
+	n["typed secret"], n["nonce"] = "typed-secret-text", strings.Trim(string(asked.PublicKey), `"`)
+	must(t, w.Operate("corp").DenyCertificate(ctx, cert.Leaf, "lost"))
+	b.wantState(authn.KindGuest)
+	wantErr(t, w.browser("corp/alice").begin("admin"), session.ErrInvalidCredential)
+
+	for _, tenant := range []string{"corp", ""} {
+		all, err := json.Marshal(w.events(tenant))
+		must(t, err)
+		n.in(t, "the audit trail", string(all))
+	}
+	n.in(t, "the log", w.log.String())
+	if !strings.Contains(w.log.String(), string(authn.LoginFinished)) {
+		t.Error("the log has no events at all")
+	}
+}
+
+// A name that belongs to nobody is written as a keyed hash, the same for the same name.
+func TestUnmatchedNames(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("corp/lobby")
+	for _, name := range []string{"one-name", "one-name", "other-name"} {
+		wantErr(t, b.begin("admin", claiming("corp", name)), session.ErrInvalidCredential)
+	}
+	var names []string
+	for _, e := range w.events("") {
+		if e.What == authn.FactorFailed {
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) != 3 || names[0] != names[1] || names[0] == names[2] || !strings.HasPrefix(names[0], "name:") {
+		t.Errorf("the names are %q", names)
+	}
+}
+
+func TestSinkGetsWhatIsStored(t *testing.T) {
+	w := newWorld(t)
+	var got []session.Event
+	e, err := session.New(session.Config{Policy: w.Policy(), Kinds: w.kinds(), Store: w.hooked(), Now: w.clock, Sink: func(_ context.Context, ev session.Event) { got = append(got, ev) }})
+	must(t, err)
+	w.Engine = e
+	w.login("corp/alice")
+	for _, ev := range got {
+		if ev.ID == "" || ev.At.IsZero() || time.Since(ev.At) > time.Hour {
+			t.Errorf("event %+v", ev)
+		}
+	}
+	if len(got) == 0 {
+		t.Error("the sink got nothing")
+	}
+}
