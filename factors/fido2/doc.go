@@ -18,12 +18,14 @@ const (
 	ReasonNoHandle       authn.Reason = "passkey_without_user_handle"  // nothing says whose it is
 	ReasonSignature      authn.Reason = "passkey_bad_signature"        // or any other part of WebAuthn L3 section 7.2 that failed
 	ReasonOrigin         authn.Reason = "passkey_wrong_origin"         // made for another origin or relying party
+	ReasonNotPresent     authn.Reason = "passkey_user_not_present"     // nobody touched it
 	ReasonNotVerified    authn.Reason = "passkey_user_not_verified"    // the policy wants the holder verified
 	ReasonCounter        authn.Reason = "passkey_counter"              // the counter did not grow: it may have been copied
 	ReasonNotDeviceBound authn.Reason = "passkey_not_device_bound"     // it can be copied to other devices
 	ReasonAuthenticator  authn.Reason = "passkey_authenticator_denied" // its model is not allowed
 	ReasonAttestation    authn.Reason = "passkey_attestation"          // the attestation is missing or not to be trusted
 	ReasonChallenge      authn.Reason = "passkey_challenge"            // the challenge was made for something else
+	ReasonAlgorithm      authn.Reason = "passkey_algorithm"            // the policy does not list the algorithm of its key
 	ReasonRegistration   authn.Reason = "passkey_registration"         // WebAuthn L3 section 7.1 failed
 	ReasonBackupFlags    authn.Reason = "passkey_backup_flags"         // the flags changed in a way that cannot be
 )

@@ -233,9 +233,9 @@ func TestLoginRefused(t *testing.T) {
 	}{
 		{"bad signature", func(_ *bench, a *fido2test.Authenticator) { a.BadSignature = true }, nil, fido2.ReasonSignature},
 		{"user not verified", func(_ *bench, a *fido2test.Authenticator) { a.NotVerified = true }, nil, fido2.ReasonNotVerified},
-		{"user not present", func(_ *bench, a *fido2test.Authenticator) { a.NotPresent = true }, nil, fido2.ReasonSignature},
+		{"user not present", func(_ *bench, a *fido2test.Authenticator) { a.NotPresent = true }, nil, fido2.ReasonNotPresent},
 		{"another origin", func(_ *bench, a *fido2test.Authenticator) { a.ClientOrigin = "https://evil.example" }, nil, fido2.ReasonOrigin},
-		{"another relying party", func(_ *bench, a *fido2test.Authenticator) { a.RPID = "evil.example" }, nil, fido2.ReasonSignature},
+		{"another relying party", func(_ *bench, a *fido2test.Authenticator) { a.RPID = "evil.example" }, nil, fido2.ReasonOrigin},
 		{"counter that does not grow", func(_ *bench, a *fido2test.Authenticator) { a.Counter = &one }, nil, fido2.ReasonCounter},
 		{"handle of somebody else", func(b *bench, a *fido2test.Authenticator) { a.Handle = b.bob.Handle }, nil, fido2.ReasonForeignUser},
 		{"handle of nobody", func(_ *bench, a *fido2test.Authenticator) { a.Handle = make([]byte, 64) }, nil, fido2.ReasonUnknown},
@@ -245,7 +245,7 @@ func TestLoginRefused(t *testing.T) {
 		{"forgotten credential", func(b *bench, _ *fido2test.Authenticator) { b.directory.credentials = nil }, nil, fido2.ReasonUnknown},
 		{"flagged credential", func(b *bench, _ *fido2test.Authenticator) { b.directory.credentials[0].Flagged = "lost" }, nil, factors.ReasonFlagged},
 		{"can be copied, and must not", func(b *bench, a *fido2test.Authenticator) { b.use(", device_bound: true"); a.BackupEligible = true }, nil, fido2.ReasonNotDeviceBound},
-		{"backed up and not eligible", func(_ *bench, a *fido2test.Authenticator) { a.BackedUp = true }, nil, fido2.ReasonSignature},
+		{"backed up and not eligible", func(_ *bench, a *fido2test.Authenticator) { a.BackedUp = true }, nil, fido2.ReasonBackupFlags},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, "")
@@ -299,7 +299,7 @@ func TestChallengeBelongsToItsPurpose(t *testing.T) {
 	_, err = b.factor.Enrol(ctx, factors.Enrolment{Request: b.request(b.alice.Subject()), User: b.alice, Credential: made, Challenge: b.asked(login)})
 	b.refused(err, fido2.ReasonChallenge)
 	_, err = b.factor.Enrol(ctx, factors.Enrolment{Request: b.request(b.bob.Subject()), User: b.bob, Credential: made, Challenge: b.asked(enrol)})
-	b.refused(err, fido2.ReasonRegistration)
+	b.refused(err, fido2.ReasonChallenge)
 	if err := verify(b.asked(login)); err != nil {
 		t.Fatalf("the right challenge: %v", err)
 	}
@@ -348,7 +348,7 @@ func TestEnrolRefused(t *testing.T) {
 	a = fido2test.New(origin)
 	a.Algorithm = webauthncose.AlgEdDSA
 	_, err = b.tryEnrol(a, b.alice)
-	b.refused(err, fido2.ReasonRegistration)
+	b.refused(err, fido2.ReasonAlgorithm)
 }
 
 func TestUserVerificationIsThePolicysNow(t *testing.T) {

@@ -3,8 +3,6 @@ package fido2
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,15 +21,16 @@ func (f *Factor) Challenge(ctx context.Context, r factors.Request) (factors.Chal
 	if err != nil {
 		return factors.Challenge{}, err
 	}
-	options := []webauthn.LoginOption{webauthn.WithUserVerification(f.settings.userVerification), webauthn.WithLoginOrigin(r.Origin.URL)}
-	var allowed [][]byte
+	challenge, err := f.random()
+	if err != nil {
+		return factors.Challenge{}, err
+	}
+	options := []webauthn.LoginOption{webauthn.WithChallenge(challenge), webauthn.WithUserVerification(f.settings.userVerification),
+		webauthn.WithLoginOrigin(r.Origin.URL)}
 	if r.Subject.User != "" {
 		list, err := f.listed(ctx, r)
 		if err != nil {
 			return factors.Challenge{}, err
-		}
-		for _, d := range list {
-			allowed = append(allowed, d.CredentialID)
 		}
 		options = append(options, webauthn.WithAllowedCredentials(list))
 	}
@@ -39,8 +38,12 @@ func (f *Factor) Challenge(ctx context.Context, r factors.Request) (factors.Chal
 	if err != nil {
 		return factors.Challenge{}, fmt.Errorf("fido2: %w", err)
 	}
-	return f.challenge(forLogin, r.Origin, assertion.Response, session, allowed)
+	return f.seal(forLogin, r, r.Subject, assertion.Response, session)
 }
+
+// maxListed is how many bytes of credential ids a challenge may list, so that its state stays below what the engine
+// keeps. Whoever has more gets the empty list, which works as well: every passkey is discoverable.
+const maxListed = 6 << 10
 
 // listed are the credentials that the subject may use here.
 func (f *Factor) listed(ctx context.Context, r factors.Request) ([]protocol.CredentialDescriptor, error) {
@@ -49,29 +52,29 @@ func (f *Factor) listed(ctx context.Context, r factors.Request) ([]protocol.Cred
 		return nil, fmt.Errorf("fido2: %w", err)
 	}
 	var list []protocol.CredentialDescriptor
+	size := 0
 	for _, c := range all {
 		rec, err := decode(c.Data)
 		if err != nil {
 			return nil, err
 		}
-		if c.Flagged == "" && rec.RPID == r.Origin.RPID {
-			list = append(list, rec.Credential.Descriptor())
+		if c.Flagged != "" || rec.RPID != r.Origin.RPID {
+			continue
 		}
+		if size += len(rec.ID) + perListed; size > maxListed {
+			return nil, nil
+		}
+		list = append(list, rec.descriptor())
 	}
 	return list, nil
 }
 
+const perListed = 4 // bytes of JSON around an id
+
 // Verify implements factors.Factor: WebAuthn L3 section 7.2.
 func (f *Factor) Verify(ctx context.Context, v factors.Verification) (factors.Verified, error) {
 	var none factors.Verified
-	if err := tooLarge(v.Credential); err != nil {
-		return none, err
-	}
 	party, err := f.party(v.Origin)
-	if err != nil {
-		return none, err
-	}
-	e, err := f.open(v.Challenge, forLogin, v.Request)
 	if err != nil {
 		return none, err
 	}
@@ -79,27 +82,23 @@ func (f *Factor) Verify(ctx context.Context, v factors.Verification) (factors.Ve
 	if err != nil {
 		return none, err
 	}
-	own, err := f.find(ctx, v.Request, parsed)
+	e, err := open(v.Challenge, forLogin, v.Request, v.Subject)
+	if err != nil {
+		return none, err
+	}
+	if err := e.answers(parsed.Response.CollectedClientData, parsed.Response.AuthenticatorData, f.settings.userVerification); err != nil {
+		return none, err
+	}
+	own, err := f.find(ctx, e, parsed)
 	var rejected *factors.Rejection
 	if errors.As(err, &rejected) {
 		// As much work as for a credential that is there.
-		_, _ = f.validate(party, e, parsed, record{Credential: f.nobody, Handle: parsed.Response.UserHandle})
+		f.pretend(party, e, parsed)
 	}
 	if err != nil {
 		return none, err
 	}
-	if len(e.Allowed) > 0 && !slices.ContainsFunc(e.Allowed, func(id []byte) bool { return bytes.Equal(id, parsed.RawID) }) {
-		return none, factors.Reject(ReasonUnknown, "it is none of those that were asked for")
-	}
 	return f.judge(v.Request, party, e, parsed, own)
-}
-
-func parseAssertion(credential json.RawMessage) (*protocol.ParsedCredentialAssertionData, error) {
-	parsed, err := protocol.ParseCredentialRequestResponseBytes(credential)
-	if err != nil || parsed == nil || len(parsed.RawID) == 0 || len(parsed.RawID) > 1023 {
-		return nil, factors.Reject(factors.ReasonMalformed, "")
-	}
-	return parsed, nil
 }
 
 // found is a credential and whom it belongs to.
@@ -111,25 +110,14 @@ type found struct {
 
 // find looks up the credential of an assertion. The handle, the credential, its owner's tenant and the subject so far
 // must all agree.
-func (f *Factor) find(ctx context.Context, r factors.Request, parsed *protocol.ParsedCredentialAssertionData) (found, error) {
-	handle := parsed.Response.UserHandle
-	owner := r.Subject
-	var names authn.Names
-	if len(handle) > 0 {
-		u, err := f.env.Directory.UserByHandle(ctx, handle)
-		if errors.Is(err, factors.ErrNotFound) {
-			return found{}, factors.Reject(ReasonUnknown, "nobody has this user handle")
-		}
-		if err != nil {
-			return found{}, fmt.Errorf("fido2: %w", err)
-		}
-		if owner, err = r.Subject.Narrow(u.Subject()); err != nil {
-			return found{}, factors.Reject(ReasonForeignUser, "the user handle is somebody else's than the subject's")
-		}
-		names = authn.Names{Tenant: u.Tenant, User: u.Name}
+func (f *Factor) find(ctx context.Context, e envelope, parsed *protocol.ParsedCredentialAssertionData) (found, error) {
+	owner, names, err := f.owner(ctx, e, parsed)
+	if errors.As(err, new(*factors.Rejection)) {
+		// The look-up that comes next for those who are known.
+		_, _ = f.env.Directory.Credential(ctx, e.Subject.Tenant, f.settings.name, credentialID(parsed.RawID))
 	}
-	if owner.User == "" {
-		return found{}, factors.Reject(ReasonNoHandle, "")
+	if err != nil {
+		return found{}, err
 	}
 	c, err := f.env.Directory.Credential(ctx, owner.Tenant, f.settings.name, credentialID(parsed.RawID))
 	if errors.Is(err, factors.ErrNotFound) {
@@ -138,56 +126,85 @@ func (f *Factor) find(ctx context.Context, r factors.Request, parsed *protocol.P
 	if err != nil {
 		return found{}, fmt.Errorf("fido2: %w", err)
 	}
-	if c.Tenant != owner.Tenant || c.User != owner.User {
+	if c.Tenant != owner.Tenant || c.User != owner.User || c.Factor != f.settings.name {
 		return found{}, factors.Reject(ReasonForeignUser, "the credential is somebody else's than the subject's")
-	}
-	if c.Flagged != "" {
-		return found{}, factors.Reject(factors.ReasonFlagged, "%s", c.Flagged)
 	}
 	rec, err := decode(c.Data)
 	if err != nil {
 		return found{}, err
 	}
-	if rec.RPID != r.Origin.RPID || len(handle) > 0 && !bytes.Equal(handle, rec.Handle) {
-		return found{}, factors.Reject(ReasonForeignUser, "the credential was made for another relying party or handle")
+	if handle := parsed.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, rec.Handle) {
+		return found{}, factors.Reject(ReasonForeignUser, "the credential was made for another user handle")
+	}
+	if rec.RPID != e.RPID || !bytes.Equal(rec.ID, parsed.RawID) {
+		return found{}, factors.Reject(ReasonUnknown, "the credential was made for another relying party")
+	}
+	if c.Flagged != "" {
+		return found{}, factors.Reject(factors.ReasonFlagged, "%s", c.Flagged)
+	}
+	if asked := e.Session.AllowedCredentialIDs; len(asked) > 0 && !slices.ContainsFunc(asked, func(id []byte) bool { return bytes.Equal(id, parsed.RawID) }) {
+		return found{}, factors.Reject(ReasonUnknown, "the credential is none of those that were asked for")
 	}
 	return found{c, rec, names}, nil
 }
 
-func credentialID(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }
+// owner is whose credential it must be: whom the user handle names, and the subject so far. The handle may be missing
+// only where credentials were listed (WebAuthn L3 section 7.2 step 6).
+func (f *Factor) owner(ctx context.Context, e envelope, parsed *protocol.ParsedCredentialAssertionData) (authn.Subject, authn.Names, error) {
+	var names authn.Names
+	owner, handle := e.Subject, parsed.Response.UserHandle
+	if len(handle) == 0 && len(e.Session.AllowedCredentialIDs) == 0 {
+		return owner, names, factors.Reject(ReasonNoHandle, "")
+	}
+	if len(handle) > 0 {
+		u, err := f.env.Directory.UserByHandle(ctx, handle)
+		if errors.Is(err, factors.ErrNotFound) {
+			return owner, names, factors.Reject(ReasonUnknown, "nobody has this user handle")
+		}
+		if err != nil {
+			return owner, names, fmt.Errorf("fido2: %w", err)
+		}
+		if owner, err = e.Subject.Narrow(u.Subject()); err != nil {
+			return owner, names, factors.Reject(ReasonForeignUser, "the user handle is somebody else's than the subject's")
+		}
+		names = authn.Names{Tenant: u.Tenant, User: u.Name}
+	}
+	if owner.User == "" || owner.Device {
+		return owner, names, factors.Reject(ReasonForeignUser, "passkeys belong to people")
+	}
+	return owner, names, nil
+}
 
 // validate lets the library go through the steps of WebAuthn.
 func (f *Factor) validate(party *webauthn.WebAuthn, e envelope, parsed *protocol.ParsedCredentialAssertionData, rec record) (*webauthn.Credential, error) {
-	cred := rec.Credential
-	if cred.ID == nil {
-		cred.ID = parsed.RawID
-	}
-	flags := parsed.Response.AuthenticatorData.Flags
-	if flags.HasBackupEligible() && !cred.Flags.BackupEligible {
-		// Some providers turn credentials made before there was syncing into synced ones. That makes them weaker, never
-		// stronger, and is judged by what it is now. The other way round the library refuses.
+	cred := rec.library()
+	if parsed.Response.AuthenticatorData.Flags.HasBackupEligible() {
+		// Some providers turn credentials made before there was syncing into synced ones, and the library refuses those.
+		// That makes them weaker and never stronger, and they are judged by what they are now. The other way round is
+		// refused.
 		cred.Flags.BackupEligible = true
 	}
 	session := e.Session
-	session.UserID, session.AllowedCredentialIDs = rec.Handle, nil
-	session.UserVerification = f.settings.userVerification
+	session.UserID, session.AllowedCredentialIDs = rec.Handle, nil // find has compared them
+	session.UserVerification = f.settings.userVerification         // of the policy in force, not of when it was asked
 	return party.ValidateLogin(account{handle: rec.Handle, credentials: []webauthn.Credential{cred}}, session, parsed)
 }
 
-// judge holds a credential that the library found good to what the policy in force asks.
+// pretend verifies the signature with a key that nobody has.
+func (f *Factor) pretend(party *webauthn.WebAuthn, e envelope, parsed *protocol.ParsedCredentialAssertionData) {
+	rec := f.nobody
+	rec.ID, rec.Handle = parsed.RawID, parsed.Response.UserHandle
+	_, _ = f.validate(party, e, parsed, rec)
+}
+
+// judge holds a credential that the library finds good to what the policy in force asks.
 func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, parsed *protocol.ParsedCredentialAssertionData, own found) (factors.Verified, error) {
 	var none factors.Verified
 	flags := parsed.Response.AuthenticatorData.Flags
-	if f.settings.userVerification == protocol.VerificationRequired && !flags.HasUserVerified() {
-		return none, factors.Reject(ReasonNotVerified, "")
-	}
-	if own.record.Credential.Flags.BackupEligible && !flags.HasBackupEligible() {
+	updated, err := f.validate(party, e, parsed, own.record)
+	if own.record.BackupEligible && !flags.HasBackupEligible() {
 		return none, factors.Reject(ReasonBackupFlags, "a credential that could be copied says that it no longer can")
 	}
-	if err := answers(e, parsed.Response.CollectedClientData); err != nil {
-		return none, err
-	}
-	updated, err := f.validate(party, e, parsed, own.record)
 	if err != nil {
 		return none, why(err, ReasonSignature)
 	}
@@ -195,26 +212,21 @@ func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, 
 		flagged := own.credential
 		return none, &factors.Rejection{Reason: ReasonCounter, Detail: "the counter did not grow", Flag: &flagged}
 	}
-	if f.settings.deviceBound && flags.HasBackupEligible() {
-		return none, factors.Reject(ReasonNotDeviceBound, "")
-	}
-	if err := f.modelAllowed(updated.Authenticator.AAGUID, r.Now); err != nil {
+	rec := own.record
+	rec.Counter, rec.BackedUp = updated.Authenticator.SignCount, flags.HasBackupState()
+	rec.BackupEligible, rec.Verified = flags.HasBackupEligible(), rec.Verified || flags.HasUserVerified()
+	if err := f.settings.permits(rec, r.Now); err != nil {
 		return none, err
 	}
-	if len(f.settings.allow) > 0 && !own.record.Attested {
-		return none, factors.Reject(ReasonAttestation, "its model was never proven")
-	}
-	rec := own.record
-	rec.Credential = *updated
-	data, err := f.encode(rec)
-	if err != nil {
+	update := own.credential
+	if update.Data, err = rec.encode(); err != nil {
 		return none, fmt.Errorf("fido2: %w", err)
 	}
-	update := own.credential
-	update.Data, update.Best = data, f.strength(rec, rec.Credential.Flags.UserVerified || flags.HasUserVerified())
+	update.Best, update.Used = f.settings.strength(rec, rec.Verified), r.Now
 	return factors.Verified{Update: &update, Evidence: authn.Evidence{
 		Factor: f.settings.name, Kind: KindName, At: r.Now, Names: own.names,
 		Subject:    authn.Subject{Tenant: own.credential.Tenant, User: own.credential.User},
-		Credential: own.credential.ID, Key: "fido2:" + own.credential.ID, AMR: amr(rec), Strength: f.strength(rec, flags.HasUserVerified()),
+		Credential: own.credential.ID, Key: "fido2:" + own.credential.ID, AMR: rec.amr(),
+		Strength: f.settings.strength(rec, flags.HasUserVerified()),
 	}}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-webauthn/webauthn/metadata"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/google/uuid"
@@ -32,7 +31,7 @@ type Settings struct {
 	deviceBound      bool
 	attestation      protocol.ConveyancePreference
 	roots            []*x509.Certificate
-	metadata         map[uuid.UUID]*metadata.Entry
+	metadata         catalogue
 	allow, deny      []uuid.UUID
 	parameters       []protocol.CredentialParameter
 	timeout          time.Duration
@@ -46,6 +45,7 @@ type section struct {
 	Attestation      string        `yaml:"attestation"`
 	Roots            []string      `yaml:"attestation_roots"`
 	Metadata         string        `yaml:"metadata"`
+	MetadataRoot     string        `yaml:"metadata_root"`
 	AAGUIDs          aaguids       `yaml:"aaguids"`
 	Algorithms       []string      `yaml:"algorithms"`
 	Timeout          time.Duration `yaml:"timeout"`
@@ -147,34 +147,63 @@ func (out *Settings) readAAGUIDs(s *policy.Section, in aaguids) error {
 	return nil
 }
 
+// readTrust reads what attestation is checked against.
 func (out *Settings) readTrust(s *policy.Section, in section) error {
 	for i, path := range in.Roots {
-		at := fmt.Sprintf("attestation_roots[%d]", i)
-		b, err := s.ReadFile(path)
+		roots, err := readCertificates(s, fmt.Sprintf("attestation_roots[%d]", i), path)
 		if err != nil {
-			return s.Errorf(at, "cannot be read: %v", err)
-		}
-		certs, err := certificates(b)
-		if err != nil {
-			return s.Errorf(at, "%v", err)
-		}
-		out.roots = append(out.roots, certs...)
-	}
-	if in.Metadata != "" {
-		if err := out.readMetadata(s, in.Metadata); err != nil {
 			return err
 		}
+		out.roots = append(out.roots, roots...)
 	}
-	trusting := len(out.roots) > 0 || out.metadata != nil
+	if err := out.readMetadata(s, in); err != nil {
+		return err
+	}
 	switch {
-	case trusting && in.Attestation == "none":
+	case out.trusting() && in.Attestation == "none":
 		return s.Errorf("attestation", "is none, so that the roots or metadata are never asked: write direct")
-	case !trusting && in.Attestation != "none":
+	case !out.trusting() && in.Attestation != "none":
 		return s.Errorf("attestation", "needs attestation_roots or metadata to be checked against")
-	case len(out.allow) > 0 && !trusting:
+	case len(out.allow) > 0 && !out.trusting():
 		return s.Errorf("aaguids.allow", "means nothing without attestation: anyone can claim a model")
 	}
 	return nil
+}
+
+func (out *Settings) readMetadata(s *policy.Section, in section) error {
+	if in.Metadata == "" {
+		if in.MetadataRoot != "" {
+			return s.Errorf("metadata_root", "means nothing without metadata")
+		}
+		return nil
+	}
+	var roots []*x509.Certificate
+	if in.MetadataRoot != "" {
+		var err error
+		if roots, err = readCertificates(s, "metadata_root", in.MetadataRoot); err != nil {
+			return err
+		}
+	}
+	b, err := s.ReadFile(in.Metadata)
+	if err != nil {
+		return s.Errorf("metadata", "cannot be read: %v", err)
+	}
+	if out.metadata, err = readMetadata(b, roots); err != nil {
+		return s.Errorf("metadata", "is no metadata BLOB that verifies: %v", err)
+	}
+	return nil
+}
+
+func readCertificates(s *policy.Section, at, path string) ([]*x509.Certificate, error) {
+	b, err := s.ReadFile(path)
+	if err != nil {
+		return nil, s.Errorf(at, "cannot be read: %v", err)
+	}
+	certs, err := certificates(b)
+	if err != nil {
+		return nil, s.Errorf(at, "%v", err)
+	}
+	return certs, nil
 }
 
 func certificates(b []byte) ([]*x509.Certificate, error) {
@@ -199,34 +228,16 @@ func certificates(b []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// readMetadata reads a FIDO MDS3 BLOB, whose signature is verified against the root of the metadata service.
-func (out *Settings) readMetadata(s *policy.Section, path string) error {
-	b, err := s.ReadFile(path)
-	if err != nil {
-		return s.Errorf("metadata", "cannot be read: %v", err)
-	}
-	d, err := metadata.NewDecoder(metadata.WithIgnoreEntryParsingErrors())
-	if err != nil {
-		return s.Errorf("metadata", "%v", err)
-	}
-	payload, err := d.DecodeBytes(b)
-	if err != nil {
-		return s.Errorf("metadata", "is no metadata BLOB of the FIDO Alliance that verifies: %v", err)
-	}
-	m, err := d.Parse(payload)
-	if err != nil {
-		return s.Errorf("metadata", "%v", err)
-	}
-	out.metadata = m.ToMap()
-	return nil
-}
-
 // trusting reports whether attestation is checked against anything.
-func (out *Settings) trusting() bool { return len(out.roots) > 0 || out.metadata != nil }
+func (out *Settings) trusting() bool { return len(out.roots) > 0 || out.metadata.read }
 
 // Describe implements policy.Settings.
 func (out *Settings) Describe() authn.Factor {
-	return authn.Factor{Name: out.name, Kind: KindName, Identifies: authn.IdentifiesUser, AMR: []string{"hwk", "swk", "user"},
+	amr := []string{"hwk", "swk", "user"}
+	if out.deviceBound {
+		amr = []string{"hwk", "user"}
+	}
+	return authn.Factor{Name: out.name, Kind: KindName, Identifies: authn.IdentifiesUser, AMR: amr,
 		Best: authn.Strength{Category: authn.Have, PhishingResistant: true, Hardware: out.trusting(),
 			UserVerified: out.userVerification != protocol.VerificationDiscouraged}}
 }

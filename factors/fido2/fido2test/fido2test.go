@@ -37,6 +37,8 @@ type Authenticator struct {
 	NoHandle       bool   // leave the user handle out
 	Handle         []byte // report this user handle instead of the passkey's
 	RPID           string // hash this relying party id instead of the one asked for
+	CrossOrigin    bool   // say that it was asked from a frame
+	Attest         Attest // how new passkeys are attested; nil: not at all
 	ClientOrigin   string // report this origin instead of Origin
 
 	keys []*Passkey
@@ -110,13 +112,14 @@ func (a *Authenticator) Create(publicKey json.RawMessage) (json.RawMessage, erro
 	auth = append(auth, a.AAGUID[:]...)
 	auth = binary.BigEndian.AppendUint16(auth, uint16(len(k.ID)))
 	auth = append(append(auth, k.ID...), cose...)
-	object, err := webauthncbor.Marshal(map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": auth})
+	client := a.clientData("webauthn.create", o.Challenge)
+	object, err := a.attested(auth, client, key)
 	if err != nil {
 		return nil, fmt.Errorf("fido2test: %w", err)
 	}
 	a.keys = append(a.keys, k)
 	return answer(k.ID, map[string]any{
-		"clientDataJSON": encoding.EncodeToString(a.clientData("webauthn.create", o.Challenge)), "attestationObject": encoding.EncodeToString(object),
+		"clientDataJSON": encoding.EncodeToString(client), "attestationObject": encoding.EncodeToString(object),
 		"transports": []string{"internal"}})
 }
 
@@ -187,7 +190,7 @@ func (a *Authenticator) clientData(kind, challenge string) []byte {
 		Challenge   string `json:"challenge"`
 		Origin      string `json:"origin"`
 		CrossOrigin bool   `json:"crossOrigin"`
-	}{kind, challenge, origin, false})
+	}{kind, challenge, origin, a.CrossOrigin})
 	return b
 }
 

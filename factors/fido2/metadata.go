@@ -1,0 +1,173 @@
+package fido2
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+
+	stdjson "encoding/json"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-webauthn/webauthn/metadata"
+	"github.com/google/uuid"
+)
+
+// catalogue is what the FIDO Metadata Service, or a file like its, says of authenticators. The zero value knows none.
+type catalogue struct {
+	read   bool
+	models map[uuid.UUID]*metadata.Entry
+	keys   map[string]*metadata.Entry // of U2F models, which have no AAGUID: by identifier of the attestation key
+}
+
+// entry is what the metadata say of a model, or of the maker of a U2F attestation certificate; nil where they say nothing.
+func (c *catalogue) entry(model uuid.UUID, leaf *x509.Certificate) *metadata.Entry {
+	if model != uuid.Nil {
+		return c.models[model]
+	}
+	var key struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Bits      asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(leaf.RawSubjectPublicKeyInfo, &key); err != nil {
+		return nil
+	}
+	id := sha1.Sum(key.Bits.Bytes) // FIDO MDS 3 section 3.1.1 names keys so; the chain is verified all the same
+	return c.keys[hex.EncodeToString(id[:])]
+}
+
+// blobName is in the certificate that signs the BLOB of the FIDO Alliance. Its root signs many others.
+const blobName = "mds.fidoalliance.org"
+
+// readMetadata reads a BLOB (FIDO MDS 3 section 3.1.7): a compact JWS whose certificates lead to one of roots, or where
+// there are none, to the root of the FIDO Alliance's service. Nothing is fetched.
+func readMetadata(blob []byte, roots []*x509.Certificate) (catalogue, error) {
+	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	for _, root := range roots {
+		opts.Roots.AddCert(root)
+	}
+	if len(roots) == 0 {
+		root, err := certificate(metadata.ProductionMDSRoot)
+		if err != nil {
+			return catalogue{}, err
+		}
+		opts.Roots.AddCert(root)
+		opts.DNSName = blobName
+	}
+	payload, err := openBlob(blob, opts)
+	if err != nil {
+		return catalogue{}, err
+	}
+	var in metadata.PayloadJSON
+	if err := stdjson.Unmarshal(payload, &in); err != nil {
+		return catalogue{}, errors.New("its payload is no metadata")
+	}
+	d, err := metadata.NewDecoder(metadata.WithIgnoreEntryParsingErrors())
+	if err != nil {
+		return catalogue{}, err
+	}
+	m, err := d.Parse(&in) // an entry that cannot be parsed is a model that is not known
+	if err != nil {
+		return catalogue{}, errors.New("its payload is no metadata")
+	}
+	if len(m.Parsed.Entries) == 0 {
+		return catalogue{}, errors.New("it knows no authenticator")
+	}
+	return catalogue{read: true, models: m.ToMap(), keys: m.ToKeyIdentifierMap()}, nil
+}
+
+type blobHeader struct {
+	Algorithm string   `json:"alg"`
+	Chain     []string `json:"x5c"`
+}
+
+// openBlob verifies a compact JWS and gives its payload.
+func openBlob(blob []byte, opts x509.VerifyOptions) ([]byte, error) {
+	signed, signature, ok := cutLast(bytes.TrimSpace(blob))
+	if !ok {
+		return nil, errors.New("it is no JWS")
+	}
+	first, second, ok := bytes.Cut(signed, []byte{'.'})
+	if !ok || bytes.IndexByte(second, '.') >= 0 {
+		return nil, errors.New("it is no JWS")
+	}
+	head, err := base64.RawURLEncoding.Strict().DecodeString(string(first))
+	if err != nil {
+		return nil, errors.New("its header is not base64url")
+	}
+	var h blobHeader
+	if err := json.Unmarshal(head, &h); err != nil || len(h.Chain) == 0 || len(h.Chain) > maxChain {
+		return nil, errors.New("its header names no certificates")
+	}
+	leaf, err := certificate(h.Chain[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range h.Chain[1:] {
+		c, err := certificate(text)
+		if err != nil {
+			return nil, err
+		}
+		opts.Intermediates.AddCert(c)
+	}
+	if _, err := leaf.Verify(opts); err != nil {
+		return nil, fmt.Errorf("its certificate does not lead to the root: %w", err)
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(string(signature))
+	if err != nil || !signedBy(leaf, h.Algorithm, signed, raw) {
+		return nil, errors.New("its signature is wrong")
+	}
+	payload, err := base64.RawURLEncoding.Strict().DecodeString(string(second))
+	if err != nil {
+		return nil, errors.New("its payload is not base64url")
+	}
+	return payload, nil
+}
+
+func cutLast(b []byte) (before, after []byte, ok bool) {
+	i := bytes.LastIndexByte(b, '.')
+	if i < 0 {
+		return nil, nil, false
+	}
+	return b[:i], b[i+1:], true
+}
+
+// signedBy verifies a signature of RFC 7518 sections 3.3 and 3.4.
+func signedBy(c *x509.Certificate, algorithm string, signed, signature []byte) bool {
+	digest := sha256.Sum256(signed)
+	switch key := c.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return algorithm == "RS256" && rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
+	case *ecdsa.PublicKey:
+		const half = 32
+		if algorithm != "ES256" || key.Curve.Params().BitSize != 8*half || len(signature) != 2*half {
+			return false
+		}
+		return ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:]))
+	}
+	return false
+}
+
+// certificate reads one of a header's: base64 of DER.
+func certificate(text string) (*x509.Certificate, error) {
+	der, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return nil, errors.New("a certificate of it is not base64")
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, errors.New("a certificate of it cannot be parsed")
+	}
+	return c, nil
+}
