@@ -1,21 +1,21 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
-
-	"crypto/x509"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 )
 
 // userRow is a user in the list.
@@ -28,14 +28,16 @@ type userRow struct {
 type usersData struct {
 	Users []userRow
 	Code  string // of an invitation that was just made: shown once
+	Link  string // to the page that takes it
 	For   string
+	Form  session.NewUser // that was refused
 }
 
 func (pg *pages) users(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
-	return pg.showUsers(w, r, a, usersData{})
+	return pg.showUsers(w, r, a, http.StatusOK, "", usersData{})
 }
 
-func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Admin, d usersData) error {
+func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Admin, status int, problem string, d usersData) error {
 	users, err := a.Users(r.Context())
 	if err != nil {
 		return err
@@ -54,14 +56,19 @@ func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Ad
 		row.Invited = slices.ContainsFunc(invitations, func(i session.Invitation) bool { return i.User == u.ID && i.Open(now) })
 		d.Users = append(d.Users, row)
 	}
-	pg.render(w, r, http.StatusOK, "users", page{Title: "Users", Section: "users", Data: d})
+	pg.render(w, r, status, "users", page{Title: "Users", Section: "users", Problem: problem, Data: d})
 	return nil
 }
 
 func (pg *pages) createUser(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
 	n := session.NewUser{Name: field(w, r, "name"), Display: field(w, r, "display"), Admin: field(w, r, "admin") != ""}
 	u, err := a.CreateUser(r.Context(), n)
-	if err != nil {
+	switch {
+	case errors.Is(err, session.ErrConflict):
+		return pg.showUsers(w, r, a, http.StatusConflict, "There is a user of that name already.", usersData{Form: n})
+	case errors.Is(err, session.ErrBadRequest):
+		return pg.showUsers(w, r, a, http.StatusBadRequest, "That cannot be a login name: up to 64 characters, without spaces.", usersData{Form: n})
+	case err != nil:
 		return err
 	}
 	return pg.invite(w, r, a, u.ID)
@@ -77,7 +84,8 @@ func (pg *pages) invite(w http.ResponseWriter, r *http.Request, a *session.Admin
 	if err != nil {
 		return err
 	}
-	return pg.showUsers(w, r, a, usersData{Code: code, For: u.Name})
+	link := sessionhttp.From(r.Context()).Request().Origin.URL + "/enrol#" + code
+	return pg.showUsers(w, r, a, http.StatusOK, "", usersData{Code: code, Link: link, For: u.Name})
 }
 
 func (pg *pages) changeUser(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
@@ -192,31 +200,51 @@ func (pg *pages) endSession(w http.ResponseWriter, r *http.Request, a *session.A
 }
 
 func (pg *pages) certificates(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
+	return pg.showCertificates(w, r, a, http.StatusOK, "", certificatesData{Certificate: r.URL.Query().Get("fingerprint")})
+}
+
+// certificatesData is the deny list, and what is in the form.
+type certificatesData struct {
+	Denials           []factors.Denial
+	Certificate, Note string
+}
+
+func (pg *pages) showCertificates(w http.ResponseWriter, r *http.Request, a *session.Admin, status int, problem string, d certificatesData) error {
 	all, err := a.Denials(r.Context())
 	if err != nil {
 		return err
 	}
-	pg.render(w, r, http.StatusOK, "certificates", page{Title: "Denied certificates", Section: "certificates",
-		Data: map[string]any{"Denials": all, "Fingerprint": r.URL.Query().Get("fingerprint")}})
+	d.Denials = all
+	pg.render(w, r, status, "certificates", page{Title: "Denied certificates", Section: "certificates", Problem: problem, Data: d})
 	return nil
 }
 
 // deny takes a fingerprint, with or without colons, or a certificate as PEM.
 func (pg *pages) deny(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
 	text, note := field(w, r, "certificate"), field(w, r, "note")
-	d := factors.Denial{By: factors.DenyCertificate, Note: note, Value: strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))}
-	if block, _ := pem.Decode([]byte(text)); block != nil {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return session.ErrBadRequest
-		}
-		d.Value = factors.CertificateDenials(c)[0].Value
+	err := a.Deny(r.Context(), factors.Denial{By: factors.DenyCertificate, Value: fingerprint(text), Note: note})
+	if errors.Is(err, session.ErrBadRequest) {
+		return pg.showCertificates(w, r, a, http.StatusBadRequest, "That is neither a SHA-256 fingerprint (64 hexadecimal digits) nor a certificate.",
+			certificatesData{Certificate: text, Note: note})
 	}
-	if err := a.Deny(r.Context(), d); err != nil {
+	if err != nil {
 		return err
 	}
 	pg.done(w, r, "/admin/certificates", "The certificate is denied, and its sessions have ended.")
 	return nil
+}
+
+// fingerprint is that of a certificate in PEM, or what was typed as one, without colons and spaces.
+func fingerprint(text string) string {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return ""
+	}
+	return factors.CertificateDenials(c)[0].Value
 }
 
 func (pg *pages) allow(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
@@ -224,48 +252,6 @@ func (pg *pages) allow(w http.ResponseWriter, r *http.Request, a *session.Admin)
 		return err
 	}
 	pg.done(w, r, "/admin/certificates", "The denial is taken back.")
-	return nil
-}
-
-// auditPage is how many events a page of the trail shows.
-const auditPage = 50
-
-// auditData is a page of the audit trail.
-type auditData struct {
-	Events  []session.Event
-	Names   map[string]string
-	Filter  session.EventFilter
-	Older   string // the query of the next page
-	Choices []authn.Occurrence
-}
-
-// occurrences are what the filter offers.
-var occurrences = []authn.Occurrence{authn.LoginBegun, authn.LoginFinished, authn.LoginRefused, authn.FactorFailed, authn.StepUpFinished, authn.CredentialAdded,
-	session.CredentialRemoved, session.CredentialFlagged, authn.SessionEnded, session.SessionRevoked, session.SessionRefused, session.AttemptLocked,
-	session.InvitationIssued, session.InvitationRefused, session.UserCreated, session.UserChanged, session.CertificateDenied}
-
-func (pg *pages) audit(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
-	q := r.URL.Query()
-	f := session.EventFilter{What: authn.Occurrence(q.Get("what")), Name: q.Get("name"), Reason: authn.Reason(q.Get("reason")), Before: q.Get("before"),
-		Portal: q.Get("portal") != "", Limit: auditPage + 1}
-	events, err := a.Events(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	d := auditData{Events: events, Filter: f, Choices: occurrences}
-	if d.Names, err = userNames(r, a); err != nil {
-		return err
-	}
-	if len(events) > auditPage {
-		d.Events = events[:auditPage]
-		older := url.Values{}
-		for k, v := range q {
-			older[k] = v
-		}
-		older.Set("before", d.Events[auditPage-1].ID)
-		d.Older = older.Encode()
-	}
-	pg.render(w, r, http.StatusOK, "audit", page{Title: "Audit trail", Section: "audit", Data: d})
 	return nil
 }
 

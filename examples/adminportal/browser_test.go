@@ -297,14 +297,14 @@ func TestBrowser(t *testing.T) {
 
 	// Remove the first, with a step-up: six minutes on, the proof is too old.
 	r.ahead.Add(int64(6 * time.Minute))
-	remove := chromedp.CSS(`button[aria-label="Remove the passkey First passkey"]`)
+	remove := chromedp.CSS(`button[aria-label^="Remove the passkey First passkey"]`)
 	do(t, ctx, chromedp.Click(remove))
 	see(t, ctx, "Really remove?")
 	do(t, ctx, chromedp.Click(remove))
 	see(t, ctx, "This is your only passkey")
 	shoot(t, ctx, "account-one-passkey")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=step_up.finished"))
-	seeIn(t, ctx, ".audit tbody", "step up: finished")
+	seeIn(t, ctx, ".audit tbody", "Stepped up")
 
 	adminPages(t, ctx, r)
 }
@@ -347,7 +347,7 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 	see(t, ctx, "Add a user")
 	shoot(t, ctx, "users")
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#name"), "carol"), chromedp.SendKeys(chromedp.CSS("#display"), "Carol Cooper"),
-		chromedp.Click(chromedp.CSS("form.inline button.primary")))
+		chromedp.Click(chromedp.CSS("#add-user button")))
 	see(t, ctx, "Invitation for carol")
 	shoot(t, ctx, "invited")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/invitations"))
@@ -358,14 +358,14 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 	shoot(t, ctx, "sessions")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/certificates"))
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#certificate"), strings.Repeat("ab", 32)), chromedp.SendKeys(chromedp.CSS("#note"), "lost laptop"),
-		chromedp.Click(chromedp.CSS("button.solid")))
+		chromedp.Click(chromedp.CSS("#deny")), chromedp.Click(chromedp.CSS("#deny[data-asked]")))
 	see(t, ctx, "The certificate is denied")
 	shoot(t, ctx, "certificates")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit"))
-	seeIn(t, ctx, ".audit tbody", "login: finished")
+	seeIn(t, ctx, ".audit tbody", "Signed in")
 	shoot(t, ctx, "audit")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=credential.removed"))
-	seeIn(t, ctx, ".audit tbody", "credential: removed")
+	seeIn(t, ctx, ".audit tbody", "Credential removed")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/method"))
 	see(t, ctx, "Floors")
 	shoot(t, ctx, "method")

@@ -44,6 +44,7 @@ type page struct {
 
 // who is the person signed in.
 type who struct {
+	ID    string
 	Name  string
 	Admin bool
 }
@@ -68,12 +69,41 @@ func newPages(p *portal) (*pages, error) {
 }
 
 var functions = template.FuncMap{
-	"ago":   ago,
-	"stamp": func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
-	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"agent": agentName,
-	"join":  strings.Join,
-	"label": label,
+	"ago":     ago,
+	"stamp":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"span":    span,
+	"agent":   agentName,
+	"join":    strings.Join,
+	"inWords": inWords,
+	"proof":   proof,
+}
+
+// proof says what a kind of factor is to the person who has it.
+func proof(kind string) string {
+	switch kind {
+	case "mtls":
+		return "Certificate of the machine"
+	case "fido2":
+		return "Passkey"
+	}
+	return kind
+}
+
+// span says how long something lasts, for people.
+func span(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if n := d / u.unit; d >= u.unit && d%u.unit == 0 {
+			if n == 1 {
+				return "1 " + u.name
+			}
+			return fmt.Sprintf("%d %ss", n, u.name)
+		}
+	}
+	return d.Round(time.Second).String()
 }
 
 // ago says how long ago something was, for people.
@@ -116,17 +146,12 @@ func agentName(agent string) string {
 	return name + system
 }
 
-// label makes a code of the audit log readable.
-func label(code any) string {
-	return strings.ReplaceAll(strings.ReplaceAll(fmt.Sprint(code), "_", " "), ".", ": ")
-}
-
 func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	p.Now = pg.portal.engine.Now()
 	if s := sessionhttp.From(r.Context()); s != nil {
 		if person, ok := s.Person(); ok {
 			_, err := s.Administer(r.Context())
-			p.Who = &who{Name: person.Names.User, Admin: err == nil || errors.As(err, new(*session.InsufficientError))}
+			p.Who = &who{ID: person.Subject.User, Name: person.Names.User, Admin: err == nil || errors.As(err, new(*session.InsufficientError))}
 		}
 	}
 	if p.Notice == "" {
@@ -365,9 +390,15 @@ func (pg *pages) logout(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/login?signed-out=1", http.StatusSeeOther)
 }
 
+// welcome is what the home page says of the session.
+type welcome struct {
+	sessionhttp.PrincipalDocument
+	Idle time.Duration // without use, after which it ends
+}
+
 func (pg *pages) home(w http.ResponseWriter, r *http.Request) {
 	p, _ := sessionhttp.Principal(r.Context())
-	pg.render(w, r, http.StatusOK, "home", page{Title: "Home", Section: "home", Data: sessionhttp.PrincipalOf(p)})
+	pg.render(w, r, http.StatusOK, "home", page{Title: "Home", Section: "home", Data: welcome{sessionhttp.PrincipalOf(p), p.Method.Session.Idle}})
 }
 
 // own is the page of one's own account.

@@ -82,7 +82,7 @@ func proves(f authn.Factor) string {
 }
 
 func lifetime(m authn.Method) string {
-	return strings.TrimSuffix(strings.TrimSuffix(m.Session.Absolute.String(), "0s"), "0m") + " at most"
+	return span(m.Session.Absolute) + " at most"
 }
 
 func words(m authn.Method) string {

@@ -112,25 +112,87 @@
   on("#enrol", "submit", (form, event) => {
     event.preventDefault();
     busy(form.querySelector("button"), async () => {
-      await call("POST", "/invitations/redeem", { code: form.elements["code"].value });
-      await create(form.elements["name"].value || "Passkey");
+      await call("POST", "/invitations/redeem", { code: form.elements["code"].value.trim() });
+      await create(form.elements["name"].value.trim() || passkeyName());
       say("status", "Your passkey is ready. Now sign in with it.");
       location.assign("/login");
     });
   });
 
-  on("#add-passkey", "click", (button) => busy(button, async () => {
-    await confirmed(() => create("Passkey of " + new Date().toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" })));
-    location.reload();
-  }));
+  // A link from an administrator carries the code where no server sees it, and it is not kept in the history.
+  const invited = document.querySelector("#enrol");
+  if (invited && location.hash.length > 1) {
+    invited.elements["code"].value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, "", location.pathname);
+    invited.elements["name"].focus();
+  }
 
-  on(".remove-passkey", "click", (button) => busy(button, async () => {
-    if (button.dataset.sure !== "yes") {
-      button.dataset.sure = "yes";
-      button.textContent = "Really remove?";
-      return;
+  function passkeyName() {
+    return "Passkey of " + new Date().toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+  }
+
+  on("#add", "submit", (form, event) => {
+    event.preventDefault();
+    busy(form.querySelector("button"), async () => {
+      await confirmed(() => create(form.elements["name"].value.trim() || passkeyName()));
+      location.reload();
+    });
+  });
+
+  on(".remove-passkey", "click", (button) => {
+    if (!sure(button, "Really remove?")) return;
+    busy(button, async () => {
+      await confirmed(() => call("DELETE", "/credentials/" + encodeURIComponent(button.dataset.id)));
+      location.reload();
+    });
+  });
+
+  on("form[data-confirm]", "submit", (form, event) => {
+    if (!sure(form.querySelector("button"), form.dataset.confirm)) event.preventDefault();
+  });
+
+  // sure reports whether a button was pressed the second time. After the first it asks, until it loses the focus.
+  function sure(button, question) {
+    if (button.dataset.asked) return true;
+    const before = { text: button.textContent, label: button.getAttribute("aria-label") };
+    button.dataset.asked = "yes";
+    button.textContent = question;
+    if (before.label) button.setAttribute("aria-label", before.label + ": " + question);
+    say("announce", question + " Press again to go on.");
+    button.addEventListener("blur", () => {
+      delete button.dataset.asked;
+      button.textContent = before.text;
+      if (before.label) button.setAttribute("aria-label", before.label);
+      say("announce", "");
+    }, { once: true });
+    return false;
+  }
+
+  on(".copy", "click", async (button) => {
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      say("announce", "Copied.");
+      const text = button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = text; }, 2000);
+    } catch {
+      say("announce", "This browser does not let the page copy. Mark the code and copy it yourself.");
     }
-    await confirmed(() => call("DELETE", "/credentials/" + encodeURIComponent(button.dataset.id)));
-    location.reload();
-  }));
+  });
+  document.querySelectorAll(".copy").forEach((button) => { button.hidden = false; });
+
+  // One menu at a time, and Escape closes it.
+  const menus = document.querySelectorAll("details.more, details.rename");
+  document.addEventListener("click", (event) => menus.forEach((m) => { if (!m.contains(event.target)) m.open = false; }));
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menus.forEach((m) => { if (m.open) { m.open = false; m.querySelector("summary").focus(); } });
+  });
+
+  // Times are written in UTC; whoever reads them has a clock of their own.
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  document.querySelectorAll("time[datetime]").forEach((e) => {
+    e.title = e.textContent;
+    e.textContent = clock.format(new Date(e.dateTime));
+  });
 })();
