@@ -47,14 +47,15 @@ func modelID(b []byte) uuid.UUID {
 	return id
 }
 
-// overlook drops an attestation that nobody asked for and that the library can hold only to roots of its own. It would
-// count for nothing. All others must verify, asked for or not.
+// overlook drops an attestation that nobody asked for and that the library can hold only to roots (Google's, Apple's) or
+// to a list of vendors (of TPMs) of its own. It would count for nothing. All others must verify, asked for or not.
 func (s *Settings) overlook(o *protocol.AttestationObject) {
 	if s.trusting() {
 		return
 	}
 	switch protocol.AttestationFormat(o.Format) {
-	case protocol.AttestationFormatAndroidKey, protocol.AttestationFormatApple, protocol.AttestationFormatAndroidSafetyNet:
+	case protocol.AttestationFormatAndroidKey, protocol.AttestationFormatApple, protocol.AttestationFormatAndroidSafetyNet,
+		protocol.AttestationFormatTPM:
 		o.Format, o.AttStatement = string(protocol.AttestationFormatNone), nil
 	}
 }
