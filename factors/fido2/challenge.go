@@ -42,6 +42,8 @@ type envelope struct {
 	Expires time.Time     `json:"expires"`
 	// Session is the library's own, whole. Its time limit is not set: it would be held against the machine's clock.
 	Session webauthn.SessionData `json:"session"`
+
+	tenant string // that the origin of the request belongs to, if to one
 }
 
 const (
@@ -98,6 +100,7 @@ func open(asked factors.Asked, p purpose, r factors.Request, s authn.Subject) (e
 	if !r.Now.Before(e.Expires) || !asked.Expires.IsZero() && !r.Now.Before(asked.Expires) {
 		return e, factors.Reject(authn.ReasonChallengeLate, "")
 	}
+	e.tenant = r.Origin.Tenant
 	return e, nil
 }
 

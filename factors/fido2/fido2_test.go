@@ -68,7 +68,9 @@ type bench struct {
 	t         *testing.T
 	factor    *fido2.Factor
 	directory *directory
+	dir       string // of the policy
 	origin    policy.Origin
+	other     policy.Origin // of the same relying party
 	now       time.Time
 	alice     factors.User
 	bob       factors.User
@@ -76,7 +78,7 @@ type bench struct {
 
 func newBench(t *testing.T, settings string) *bench {
 	t.Helper()
-	b := &bench{t: t, directory: &directory{}, now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	b := &bench{t: t, directory: &directory{}, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	b.alice, b.bob = b.user("corp", "alice"), b.user("corp", "bob")
 	b.user("labs", "alice")
 	b.use(settings)
@@ -85,15 +87,7 @@ func newBench(t *testing.T, settings string) *bench {
 
 func (b *bench) use(settings string) {
 	b.t.Helper()
-	p, err := policy.Parse("policy.yaml", []byte(fmt.Sprintf(`version: 1
-origin: %s
-factors:
-  passkey: { kind: fido2%s }
-methods:
-  m: { steps: [passkey] }
-rules:
-  - { methods: [m] }
-`, origin, settings)), fido2.Kind())
+	p, err := parse(b.dir, settings)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -101,7 +95,7 @@ rules:
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.factor, b.origin = f.(*fido2.Factor), p.Origins[0]
+	b.factor, b.origin, b.other = f.(*fido2.Factor), p.Origins[0], p.Origins[1]
 }
 
 func (b *bench) user(tenant, name string) factors.User {

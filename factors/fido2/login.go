@@ -169,6 +169,9 @@ func (f *Factor) owner(ctx context.Context, e envelope, parsed *protocol.ParsedC
 		}
 		names = authn.Names{Tenant: u.Tenant, User: u.Name}
 	}
+	if e.tenant != "" && owner.Tenant != e.tenant {
+		return owner, names, factors.Reject(ReasonForeignUser, "the origin belongs to another tenant")
+	}
 	if owner.User == "" || owner.Device {
 		return owner, names, factors.Reject(ReasonForeignUser, "passkeys belong to people")
 	}
