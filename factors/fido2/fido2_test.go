@@ -68,6 +68,7 @@ type bench struct {
 	t         *testing.T
 	factor    *fido2.Factor
 	directory *directory
+	policy    *policy.Policy
 	dir       string // of the policy
 	origin    policy.Origin
 	other     policy.Origin // of the same relying party
@@ -91,11 +92,17 @@ func (b *bench) use(settings string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	f, err := fido2.Kind().Build(p.Factors[0].Settings, factors.Env{Policy: p, Directory: b.directory, Rand: rand.Reader})
+	b.policy, b.origin, b.other = p, p.Origins[0], p.Origins[1]
+	b.factor = b.build(b.directory)
+}
+
+func (b *bench) build(d factors.Directory) *fido2.Factor {
+	b.t.Helper()
+	f, err := fido2.Kind().Build(b.policy.Factors[0].Settings, factors.Env{Policy: b.policy, Directory: d, Rand: rand.Reader})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.factor, b.origin, b.other = f.(*fido2.Factor), p.Origins[0], p.Origins[1]
+	return f.(*fido2.Factor)
 }
 
 func (b *bench) user(tenant, name string) factors.User {
