@@ -45,7 +45,7 @@ func attesting(attest fido2test.Attest) *fido2test.Authenticator {
 	return a
 }
 
-func write(t *testing.T, dir, name string, b []byte) {
+func write(t testing.TB, dir, name string, b []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 		t.Fatal(err)

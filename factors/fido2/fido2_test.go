@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"time"
 
@@ -65,9 +66,10 @@ func (d *directory) Credentials(_ context.Context, tenant, user, factor string) 
 
 // bench is a factor with its surroundings.
 type bench struct {
-	t         *testing.T
+	t         testing.TB
 	factor    *fido2.Factor
 	directory *directory
+	rand      io.Reader
 	policy    *policy.Policy
 	dir       string // of the policy
 	origin    policy.Origin
@@ -77,9 +79,14 @@ type bench struct {
 	bob       factors.User
 }
 
-func newBench(t *testing.T, settings string) *bench {
+func newBench(t testing.TB, settings string) *bench {
 	t.Helper()
-	b := &bench{t: t, directory: &directory{}, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
+	return newBenchFrom(t, settings, rand.Reader)
+}
+
+func newBenchFrom(t testing.TB, settings string, random io.Reader) *bench {
+	t.Helper()
+	b := &bench{t: t, directory: &directory{}, rand: random, dir: t.TempDir(), now: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
 	b.alice, b.bob = b.user("corp", "alice"), b.user("corp", "bob")
 	b.user("labs", "alice")
 	b.use(settings)
@@ -98,7 +105,7 @@ func (b *bench) use(settings string) {
 
 func (b *bench) build(d factors.Directory) *fido2.Factor {
 	b.t.Helper()
-	f, err := fido2.Kind().Build(b.policy.Factors[0].Settings, factors.Env{Policy: b.policy, Directory: d, Rand: rand.Reader})
+	f, err := fido2.Kind().Build(b.policy.Factors[0].Settings, factors.Env{Policy: b.policy, Directory: d, Rand: b.rand})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -107,7 +114,7 @@ func (b *bench) build(d factors.Directory) *fido2.Factor {
 
 func (b *bench) user(tenant, name string) factors.User {
 	u := factors.User{Tenant: tenant, ID: tenant + "-" + name + "-id", Name: name, Display: name, Handle: make([]byte, 64)}
-	if _, err := rand.Read(u.Handle); err != nil {
+	if _, err := io.ReadFull(b.rand, u.Handle); err != nil {
 		b.t.Fatal(err)
 	}
 	b.directory.users = append(b.directory.users, u)

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
@@ -39,7 +40,10 @@ type Authenticator struct {
 	RPID           string // hash this relying party id instead of the one asked for
 	CrossOrigin    bool   // say that it was asked from a frame
 	Attest         Attest // how new passkeys are attested; nil: not at all
-	ClientOrigin   string // report this origin instead of Origin
+	// Rand is where ids of passkeys and keys for EdDSA come from; nil: crypto/rand. Keys of other algorithms are always
+	// random.
+	Rand         io.Reader
+	ClientOrigin string // report this origin instead of Origin
 
 	keys []*Passkey
 }
@@ -100,13 +104,13 @@ func (a *Authenticator) Create(publicKey json.RawMessage) (json.RawMessage, erro
 	if err != nil {
 		return nil, fmt.Errorf("fido2test: user id: %w", err)
 	}
-	key, cose, err := newKey(a.Algorithm)
+	key, cose, err := newKey(a.Algorithm, a.random())
 	if err != nil {
 		return nil, fmt.Errorf("fido2test: %w", err)
 	}
 	k := &Passkey{ID: make([]byte, 32), RPID: o.RP.ID, Handle: handle, key: key}
-	if _, err := rand.Read(k.ID); err != nil {
-		return nil, err
+	if _, err := io.ReadFull(a.random(), k.ID); err != nil {
+		return nil, fmt.Errorf("fido2test: %w", err)
 	}
 	auth := a.authData(k, 0x40)
 	auth = append(auth, a.AAGUID[:]...)
@@ -216,7 +220,14 @@ func (a *Authenticator) authData(k *Passkey, flags byte) []byte {
 	return binary.BigEndian.AppendUint32(append(hash[:], flags), k.Counter)
 }
 
-func newKey(alg webauthncose.COSEAlgorithmIdentifier) (crypto.Signer, []byte, error) {
+func (a *Authenticator) random() io.Reader {
+	if a.Rand == nil {
+		return rand.Reader
+	}
+	return a.Rand
+}
+
+func newKey(alg webauthncose.COSEAlgorithmIdentifier, random io.Reader) (crypto.Signer, []byte, error) {
 	switch alg {
 	case 0, webauthncose.AlgES256:
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -230,10 +241,12 @@ func newKey(alg webauthncose.COSEAlgorithmIdentifier) (crypto.Signer, []byte, er
 		cose, err := webauthncbor.Marshal(map[int]any{1: 2, 3: int64(webauthncose.AlgES256), -1: 1, -2: point[1:33], -3: point[33:]})
 		return key, cose, err
 	case webauthncose.AlgEdDSA:
-		public, key, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
+		seed := make([]byte, ed25519.SeedSize)
+		if _, err := io.ReadFull(random, seed); err != nil {
 			return nil, nil, err
 		}
+		key := ed25519.NewKeyFromSeed(seed)
+		public := key.Public().(ed25519.PublicKey)
 		cose, err := webauthncbor.Marshal(map[int]any{1: 1, 3: int64(webauthncose.AlgEdDSA), -1: 6, -2: []byte(public)})
 		return key, cose, err
 	case webauthncose.AlgRS256:
