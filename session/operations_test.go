@@ -21,7 +21,6 @@ type request struct {
 	act    func() error // makes it, once
 	gained func() bool  // whether what it wants is there
 	event  authn.Occurrence
-	tenant string       // whose trail tells of it
 	again  func() error // does it all from the start
 }
 
