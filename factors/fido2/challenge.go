@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
+	stdjson "encoding/json"
+
+	"github.com/go-json-experiment/json"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
@@ -65,7 +67,7 @@ func (f *Factor) random() (protocol.URLEncodedBase64, error) {
 
 // seal makes the challenge of options, which are the member publicKey of what browsers take.
 func (f *Factor) seal(p purpose, r factors.Request, s authn.Subject, options any, session *webauthn.SessionData) (factors.Challenge, error) {
-	public, err := json.Marshal(options)
+	public, err := stdjson.Marshal(options) // the library's types are made for this package
 	if err != nil {
 		return factors.Challenge{}, fmt.Errorf("fido2: %w", err)
 	}

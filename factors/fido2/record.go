@@ -2,9 +2,9 @@ package fido2
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 
@@ -19,15 +19,15 @@ type record struct {
 	Handle         []byte   `json:"handle"`     // of its owner
 	PublicKey      []byte   `json:"public_key"` // a COSE key
 	Counter        uint32   `json:"counter"`
-	BackupEligible bool     `json:"backup_eligible,omitempty"` // it can be copied; never unset
-	BackedUp       bool     `json:"backed_up,omitempty"`       // and was, as last seen
-	Verified       bool     `json:"verified,omitempty"`        // its holder was verified at least once
-	AAGUID         []byte   `json:"aaguid,omitempty"`          // the model, as the authenticator says
-	Format         string   `json:"attestation_format,omitempty"`
-	Transports     []string `json:"transports,omitempty"` // hints for browsers
+	BackupEligible bool     `json:"backup_eligible,omitzero"` // it can be copied; never unset
+	BackedUp       bool     `json:"backed_up,omitzero"`       // and was, as last seen
+	Verified       bool     `json:"verified,omitzero"`        // its holder was verified at least once
+	AAGUID         []byte   `json:"aaguid,omitzero"`          // the model, as the authenticator says
+	Format         string   `json:"attestation_format,omitzero"`
+	Transports     []string `json:"transports,omitzero"` // hints for browsers
 	// Attested says that the model was proven at enrolment, and Hardware that models of this sort keep keys in hardware.
-	Attested bool `json:"attested,omitempty"`
-	Hardware bool `json:"hardware,omitempty"`
+	Attested bool `json:"attested,omitzero"`
+	Hardware bool `json:"hardware,omitzero"`
 }
 
 const recordVersion = 1

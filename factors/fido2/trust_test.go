@@ -1,0 +1,107 @@
+package fido2
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/go-webauthn/webauthn/metadata"
+	"github.com/google/uuid"
+)
+
+// chainWith is a leaf with one critical extension, and its root.
+func chainWith(t *testing.T, ext pkix.Extension, now time.Time) (leaf, root *x509.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(template, parent *x509.Certificate) *x509.Certificate {
+		template.NotBefore, template.NotAfter, template.BasicConstraintsValid = now.Add(-time.Hour), now.Add(time.Hour), true
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	r := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, KeyUsage: x509.KeyUsageCertSign, Subject: pkix.Name{CommonName: "root"}}
+	root = issue(r, r)
+	return issue(&x509.Certificate{SerialNumber: big.NewInt(2), ExtraExtensions: []pkix.Extension{ext}}, root), root
+}
+
+// TestCriticalExtensions: a TPM's certificate names it in a critical extension (WebAuthn L3 section 8.3.1) that
+// crypto/x509 does not read. Nothing else that is critical and unknown is let by.
+func TestCriticalExtensions(t *testing.T) {
+	now := time.Now()
+	name, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		ext  pkix.Extension
+		want bool
+	}{
+		{pkix.Extension{Id: oidSubjectAltName, Critical: true, Value: name}, true},
+		{pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}, false},
+	} {
+		leaf, root := chainWith(t, tt.ext, now)
+		if len(leaf.UnhandledCriticalExtensions) != 1 {
+			t.Fatalf("%v is handled by crypto/x509", tt.ext.Id)
+		}
+		chain := chainOf(map[string]any{"x5c": []any{leaf.Raw}})
+		if got := leadsTo(chain, []*x509.Certificate{root}, now); got != tt.want {
+			t.Errorf("%v: %t", tt.ext.Id, got)
+		}
+	}
+}
+
+func TestChainOf(t *testing.T) {
+	leaf, _ := chainWith(t, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}, time.Now())
+	long := make([]any, maxChain+1)
+	for i := range long {
+		long[i] = leaf.Raw
+	}
+	for name, statement := range map[string]map[string]any{
+		"nothing":          nil,
+		"no list":          {"x5c": leaf.Raw},
+		"no bytes":         {"x5c": []any{"text"}},
+		"no certificate":   {"x5c": []any{[]byte{0x30, 0}}},
+		"bad intermediate": {"x5c": []any{leaf.Raw, []byte{0x30, 0}}},
+		"too long":         {"x5c": long},
+	} {
+		if got := chainOf(statement); got != nil {
+			t.Errorf("%s: %d certificates", name, len(got))
+		}
+	}
+	if got := chainOf(map[string]any{"x5c": long[1:]}); len(got) != maxChain {
+		t.Errorf("%d certificates", len(got))
+	}
+}
+
+// TestModelsWithoutAAGUID: those of U2F are found by the key of their attestation certificate.
+func TestModelsWithoutAAGUID(t *testing.T) {
+	leaf, _ := chainWith(t, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}, time.Now())
+	point, err := leaf.PublicKey.(*ecdsa.PublicKey).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := sha1.Sum(point)
+	byKey, byModel := &metadata.Entry{}, &metadata.Entry{}
+	model := uuid.MustParse("6a9b1c5e-0000-4000-8000-00000000f1d0")
+	c := catalogue{read: true, keys: map[string]*metadata.Entry{hex.EncodeToString(id[:]): byKey}, models: map[uuid.UUID]*metadata.Entry{model: byModel}}
+	if c.entry(uuid.Nil, leaf) != byKey || c.entry(model, leaf) != byModel || c.entry(uuid.Max, leaf) != nil {
+		t.Error("another entry")
+	}
+}
