@@ -281,6 +281,93 @@ func TestDevicesHaveNoPasskeys(t *testing.T) {
 	}
 }
 
+// TestPersonWhoBecameADevice: whatever is stored, a device does not sign in with a passkey.
+func TestPersonWhoBecameADevice(t *testing.T) {
+	b := newBench(t, "")
+	a := fido2test.New(origin)
+	b.enrol(a, b.alice)
+	b.directory.users[0].Device = true
+	_, err := b.login(a, authn.Subject{Tenant: "corp"})
+	b.refused(err, fido2.ReasonForeignUser)
+}
+
+// TestHandleOfTheRecord: the handle that a passkey was made with counts, too.
+func TestHandleOfTheRecord(t *testing.T) {
+	b := newBench(t, "")
+	a := fido2test.New(origin)
+	b.enrol(a, b.alice)
+	b.directory.users[0].Handle = bytes.Repeat([]byte{7}, 64)
+	a.Handle = b.directory.users[0].Handle
+	_, err := b.login(a, authn.Subject{})
+	b.refused(err, fido2.ReasonForeignUser)
+}
+
+// TestForeignCredentialWithoutHandle: the owner of the credential counts where no handle says whose it is.
+func TestForeignCredentialWithoutHandle(t *testing.T) {
+	b := newBench(t, "")
+	alices, bobs := fido2test.New(origin), fido2test.New(origin)
+	b.enrol(alices, b.alice)
+	b.enrol(bobs, b.bob)
+	alices.NoHandle = true
+	v := b.answer(alices, b.alice.Subject())
+	v.Subject = b.bob.Subject()
+	var state map[string]any
+	if err := json.Unmarshal(v.Challenge.Data, &state); err != nil {
+		t.Fatal(err)
+	}
+	state["subject"] = b.bob.Subject()
+	v.Challenge.Data, _ = json.Marshal(state)
+	b.refused(b.verify(v), fido2.ReasonForeignUser)
+}
+
+func TestAnotherCeremony(t *testing.T) {
+	b := newBench(t, "")
+	a := fido2test.New(origin)
+	b.enrol(a, b.alice)
+	a.Ceremony = "webauthn.create"
+	_, err := b.login(a, authn.Subject{})
+	b.refused(err, fido2.ReasonChallenge)
+	a.Ceremony = "webauthn.get"
+	_, err = b.tryEnrol(a, b.bob)
+	b.refused(err, fido2.ReasonChallenge)
+}
+
+// TestVerifiedOnlyWhenItWas: where verification is preferred, evidence says what happened.
+func TestVerifiedOnlyWhenItWas(t *testing.T) {
+	b := newBench(t, ", user_verification: preferred")
+	a := fido2test.New(origin)
+	a.NotVerified = true
+	if made := b.enrol(a, b.alice); made.Best.UserVerified {
+		t.Error("the credential says verified")
+	}
+	for _, verified := range []bool{false, true, false} {
+		a.NotVerified = !verified
+		v, err := b.login(a, authn.Subject{})
+		if err != nil || v.Evidence.Strength.UserVerified != verified {
+			t.Fatalf("verified %t: %+v, %v", verified, v.Evidence.Strength, err)
+		}
+		b.directory.credentials[0] = *v.Update
+	}
+	if !b.directory.credentials[0].Best.UserVerified {
+		t.Error("the credential forgot its best")
+	}
+}
+
+// TestSignatureIsVerifiedForNobody: an answer of a passkey that is not there is verified like one that is.
+func TestSignatureIsVerifiedForNobody(t *testing.T) {
+	b := newBench(t, "")
+	a := fido2test.New(origin)
+	b.enrol(a, b.alice)
+	a.BadSignature = true
+	v := b.answer(a, authn.Subject{})
+	work := func() float64 { return testing.AllocsPerRun(20, func() { _ = b.verify(v) }) }
+	known := work()
+	b.directory.credentials = nil
+	if unknown := work(); unknown < known*0.85 {
+		t.Errorf("%v allocations for nobody, %v for somebody", unknown, known)
+	}
+}
+
 // TestSameNameInAnotherTenant: identity is the pair of ids, never a name.
 func TestSameNameInAnotherTenant(t *testing.T) {
 	b := newBench(t, "")

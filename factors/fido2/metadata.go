@@ -53,17 +53,9 @@ const blobName = "mds.fidoalliance.org"
 // readMetadata reads a BLOB (FIDO MDS 3 section 3.1.7): a compact JWS whose certificates lead to one of roots, or where
 // there are none, to the root of the FIDO Alliance's service. Nothing is fetched.
 func readMetadata(blob []byte, roots []*x509.Certificate) (catalogue, error) {
-	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
-	for _, root := range roots {
-		opts.Roots.AddCert(root)
-	}
-	if len(roots) == 0 {
-		root, err := certificate(metadata.ProductionMDSRoot)
-		if err != nil {
-			return catalogue{}, err
-		}
-		opts.Roots.AddCert(root)
-		opts.DNSName = blobName
+	opts, err := blobTrust(roots)
+	if err != nil {
+		return catalogue{}, err
 	}
 	payload, err := openBlob(blob, opts)
 	if err != nil {
@@ -85,6 +77,23 @@ func readMetadata(blob []byte, roots []*x509.Certificate) (catalogue, error) {
 		return catalogue{}, errors.New("it knows no authenticator")
 	}
 	return catalogue{read: true, models: m.ToMap(), keys: m.ToKeyIdentifierMap()}, nil
+}
+
+// blobTrust is whom a BLOB is believed.
+func blobTrust(roots []*x509.Certificate) (x509.VerifyOptions, error) {
+	opts := x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	for _, root := range roots {
+		opts.Roots.AddCert(root)
+	}
+	if len(roots) == 0 {
+		root, err := certificate(metadata.ProductionMDSRoot)
+		if err != nil {
+			return opts, err
+		}
+		opts.Roots.AddCert(root)
+		opts.DNSName = blobName
+	}
+	return opts, nil
 }
 
 type blobHeader struct {

@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/hex"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +105,23 @@ func TestModelsWithoutAAGUID(t *testing.T) {
 	c := catalogue{read: true, keys: map[string]*metadata.Entry{hex.EncodeToString(id[:]): byKey}, models: map[uuid.UUID]*metadata.Entry{model: byModel}}
 	if c.entry(uuid.Nil, leaf) != byKey || c.entry(model, leaf) != byModel || c.entry(uuid.Max, leaf) != nil {
 		t.Error("another entry")
+	}
+}
+
+// TestBlobOfTheAlliance: the root of the FIDO Alliance's service signs many others, so the name counts.
+func TestBlobOfTheAlliance(t *testing.T) {
+	opts, err := blobTrust(nil)
+	if err != nil || opts.DNSName != blobName {
+		t.Fatalf("name %q, %v", opts.DNSName, err)
+	}
+	leaf, root := chainWith(t, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}, time.Now())
+	opts.Roots.AddCert(root)
+	header := `{"alg":"ES256","x5c":["` + base64.StdEncoding.EncodeToString(leaf.Raw) + `"]}`
+	_, err = openBlob([]byte(base64.RawURLEncoding.EncodeToString([]byte(header))+".e30.AAAA"), opts)
+	if err == nil || !strings.Contains(err.Error(), "does not lead to the root") {
+		t.Errorf("of another name: %v", err)
+	}
+	if opts, err := blobTrust([]*x509.Certificate{root}); err != nil || opts.DNSName != "" {
+		t.Errorf("with a root of one's own: name %q, %v", opts.DNSName, err)
 	}
 }

@@ -38,6 +38,7 @@ type Authenticator struct {
 	NoHandle       bool   // leave the user handle out
 	Handle         []byte // report this user handle instead of the passkey's
 	RPID           string // hash this relying party id instead of the one asked for
+	Ceremony       string // report this type of client data instead of the one asked for
 	CrossOrigin    bool   // say that it was asked from a frame
 	Attest         Attest // how new passkeys are attested; nil: not at all
 	// Rand is where ids of passkeys and keys for EdDSA come from; nil: crypto/rand. Keys of other algorithms are always
@@ -188,6 +189,9 @@ func (a *Authenticator) clientData(kind, challenge string) []byte {
 	origin := a.Origin
 	if a.ClientOrigin != "" {
 		origin = a.ClientOrigin
+	}
+	if a.Ceremony != "" {
+		kind = a.Ceremony
 	}
 	b, _ := json.Marshal(struct {
 		Type        string `json:"type"`
