@@ -55,7 +55,7 @@ func arrow(b *bytes.Buffer, x, y, to int) {
 }
 
 func terminal(b *bytes.Buffer, x, y int, text, small string) {
-	fmt.Fprintf(b, `<rect class="end" x="%d" y="%d" width="%d" height="56" rx="28"/>`, x+15, y-28, doorWidth-30)
+	fmt.Fprintf(b, `<rect class="end" x="%d" y="%d" width="%d" height="56" rx="28"/>`, x+5, y-28, doorWidth-10)
 	line := y + 5
 	if small != "" {
 		line = y - 3
