@@ -308,8 +308,19 @@ func (pg *pages) doorway(r *http.Request) doorway {
 		d.State = "unavailable"
 	default:
 		d.State = "unknown-certificate"
+		pg.try(r)
 	}
 	return d
+}
+
+// try begins the login that cannot begin, so that it is refused as every other is: counted, and with its reason in the
+// audit log, where an administrator finds it.
+func (pg *pages) try(r *http.Request) {
+	s := sessionhttp.From(r.Context())
+	if s.State().Kind() != authn.KindGuest {
+		return
+	}
+	_ = s.Begin(r.Context(), session.Begin{}) // the page says what follows from it already
 }
 
 func (pg *pages) login(w http.ResponseWriter, r *http.Request) {

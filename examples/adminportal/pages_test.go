@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/url"
@@ -84,6 +85,25 @@ func TestPagesOfNobody(t *testing.T) {
 	if got, _, _ := nobody.page("/logout", nil); got != http.StatusMethodNotAllowed {
 		t.Errorf("GET /logout: %d", got)
 	}
+}
+
+// Whoever comes with a certificate from elsewhere learns that it does not help; an administrator learns why.
+func TestPagesOfAStranger(t *testing.T) {
+	r, alice := signedIn(t, "alice")
+	elsewhere := folder(t)
+	stranger := r.caller("")
+	pair, err := tls.LoadX509KeyPair(elsewhere.path("alice.crt"), elsewhere.path("alice.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The server names the authorities it would take, by name alone: this one has the same name.
+	stranger.client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{pair}
+	stranger.sees(http.StatusOK, "/login", "does not open this portal")
+	stranger.sees(http.StatusOK, "/enrol", "does not open this portal")
+	if _, body, _ := stranger.page("/login", nil); strings.Contains(body, "corp") || strings.Contains(body, "use-passkey") {
+		t.Errorf("the page tells a stranger more than no:\n%s", body)
+	}
+	alice.sees(http.StatusOK, "/admin/audit?portal=1", "<code>certificate_untrusted</code>")
 }
 
 // Bob is nobody's administrator, and the pages say so.
