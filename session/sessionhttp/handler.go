@@ -73,7 +73,9 @@ func answer(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-func answerState(w http.ResponseWriter, s *session.Session) error { return answer(w, DocumentOf(s.State())) }
+func answerState(w http.ResponseWriter, s *session.Session) error {
+	return answer(w, DocumentOf(s.State()))
+}
 
 func (m *Sessions) getSession(w http.ResponseWriter, _ *http.Request, s *session.Session) error {
 	return answerState(w, s)
