@@ -121,14 +121,16 @@ func sourceOf(remote string) netip.Addr {
 	return netip.Addr{}
 }
 
-// cookieOf finds the session cookie. Two of that name are none: a browser never sends them.
+// cookieOf finds the session cookie. Two of that name are none: a browser never sends them. Only spaces and tabs are cut
+// off (RFC 6265 section 5.2): browsers let another site of the domain set a cookie whose name begins with a white space of
+// Unicode, as they see no prefix there, and cutting that off would let it plant a session.
 func cookieOf(h http.Header) string {
 	found, n := "", 0
 	for _, line := range h["Cookie"] {
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
-			if v, ok := strings.CutPrefix(strings.TrimSpace(part), CookieName+"="); ok {
+			if v, ok := strings.CutPrefix(strings.Trim(part, " \t"), CookieName+"="); ok {
 				found, n = v, n+1
 			}
 		}
