@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -107,14 +108,21 @@ func (m *Sessions) login(w http.ResponseWriter, r *http.Request, s *session.Sess
 	return answerState(w, s)
 }
 
-// LocalPath reports whether v is a path on this origin and nothing that a browser would take for another one.
+// LocalPath reports whether v is a path on this origin, as the policy reads paths, and nothing that a browser would take
+// for another origin.
 func LocalPath(v string) bool {
-	if len(v) > 2048 || !strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//") || strings.ContainsAny(v, "\\\r\n\t\x00") {
+	if len(v) > 2048 || !strings.HasPrefix(v, "/") || strings.HasPrefix(v, "//") || strings.ContainsFunc(v, neverInPath) {
 		return false
 	}
 	u, err := url.Parse(v)
-	return err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && u.Opaque == "" && !strings.HasPrefix(u.Path, "//")
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || u.Opaque != "" {
+		return false
+	}
+	_, clean := policy.CleanPath(u.EscapedPath())
+	return clean && !hasDots(u.Path) && !strings.ContainsFunc(u.Path, neverInPath)
 }
+
+func neverInPath(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }
 
 type askingDocument struct {
 	Factor     string             `json:"factor"`

@@ -72,6 +72,9 @@ func (m *Sessions) Middleware(next http.Handler) http.Handler {
 			ProblemOf(err).write(w, st.session.Now())
 			return
 		}
+		if strings.HasPrefix(req.Origin.URL, "https:") { // also where somebody else ends TLS
+			w.Header()["Strict-Transport-Security"] = headerHSTS
+		}
 		next.ServeHTTP(st, r.WithContext(st))
 		st.finish()
 	})
@@ -84,7 +87,7 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 		return session.Request{}, session.ErrBadRequest
 	}
 	route, ok := policy.CleanPath(r.URL.EscapedPath())
-	if !ok {
+	if !ok || hasDots(r.URL.Path) {
 		return session.Request{}, session.ErrBadRequest
 	}
 	if err := m.sameOrigin(r, origin); err != nil {
@@ -97,16 +100,44 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 
 var errCrossOrigin = errors.New("sessionhttp: the request comes from another origin")
 
-// sameOrigin refuses writes from other origins. Behind a terminator the Host may differ from what browsers see, so an
-// Origin header that is the policy's own is good as well.
+// hasDots reports whether a path has a segment that is "." or "..". The policy reads it without them, a router as it is:
+// what looks like a page without a floor would be one below it.
+func hasDots(path string) bool {
+	for {
+		i := strings.Index(path, "/.")
+		if i < 0 {
+			return false
+		}
+		path = path[i+2:]
+		if rest := strings.TrimPrefix(path, "."); rest == "" || rest[0] == '/' {
+			return true
+		}
+	}
+}
+
+// sameOrigin refuses writes from other origins. Browsers that do not say where a request comes from send the Origin of a
+// write, which must then be the policy's own, scheme and all. So must that of a handshake for another protocol: it is a
+// GET, and browsers let any page make one, with the cookies of this host.
 func (m *Sessions) sameOrigin(r *http.Request, origin policy.Origin) error {
-	if m.cross.Check(r) == nil {
+	from, site := r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	upgrade := r.Header.Get("Upgrade") != ""
+	switch {
+	case upgrade && from != "" || site == "" && isWrite(r.Method):
+		if from != "" && from != origin.URL {
+			return errCrossOrigin
+		}
 		return nil
+	case upgrade && site != "" && site != "same-origin" && site != "none":
+		return errCrossOrigin
 	}
-	if r.Header.Get("Origin") == origin.URL && r.Header.Get("Sec-Fetch-Site") != "cross-site" && r.Header.Get("Sec-Fetch-Site") != "same-site" {
-		return nil
+	if m.cross.Check(r) != nil {
+		return errCrossOrigin
 	}
-	return errCrossOrigin
+	return nil
+}
+
+func isWrite(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
 func sourceOf(remote string) netip.Addr {

@@ -1,0 +1,217 @@
+package sessionhttp_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/session/sessionhttp"
+)
+
+// Writes come from the portal's own pages, or from clients that are no browsers.
+func TestCrossOrigin(t *testing.T) {
+	p := newPortal(t)
+	p.page("/app", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") })
+	b := p.person("alice")
+	host := strings.TrimPrefix(p.origin, "https://")
+	for _, c := range []struct {
+		what         string
+		origin, site string
+		refused      bool
+	}{
+		{"no browser", "", "", false},
+		{"own page", p.origin, "same-origin", false},
+		{"own page, no referrer", "null", "same-origin", false},
+		{"typed", "", "none", false},
+		{"old browser", p.origin, "", false},
+		{"other site", "https://evil.example", "cross-site", true},
+		{"sibling", "https://sub.localhost", "same-site", true},
+		{"own origin, cross-site", p.origin, "cross-site", true},
+		{"own origin, same-site", p.origin, "same-site", true},
+		{"cross-site alone", "", "cross-site", true},
+		{"unknown site", "", "elsewhere", true},
+		{"old browser, other site", "https://evil.example", "", true},
+		{"old browser, sandboxed", "null", "", true},
+		{"old browser, other port", "https://localhost:1", "", true},
+		{"old browser, other scheme", "http://" + host, "", true},
+		{"old browser, no origin", "localhost", "", true},
+		{"old browser, user in it", "https://" + host + "@evil.example", "", true},
+	} {
+		edit := func(r *http.Request) {
+			asJSON(r)
+			for name, v := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site} {
+				if v != "" {
+					r.Header.Set(name, v)
+				}
+			}
+		}
+		for _, path := range []string{"/auth/cancel", "/app"} {
+			for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+				got := b.send(method, path, strings.NewReader("{}"), edit)
+				if c.refused {
+					got.wants(403, sessionhttp.CodeCrossOrigin)
+				} else if got.status == 403 || path == "/app" && string(got.body) != "in" {
+					t.Errorf("%s: %s %s: %d %s", c.what, method, path, got.status, got.body)
+				}
+				if t.Failed() {
+					t.Fatalf("%s: %s %s", c.what, method, path)
+				}
+			}
+			if got := b.send("GET", path, nil, edit); got.status == 403 {
+				t.Errorf("%s: reading %s: %d", c.what, path, got.status)
+			}
+		}
+	}
+}
+
+// A handshake of another protocol is a GET that browsers send with cookies to any origin: it counts as a write.
+func TestCrossOriginUpgrade(t *testing.T) {
+	p := newPortal(t)
+	p.page("/socket", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") })
+	ask := func(more string) answer {
+		return p.raw(nil, "GET /socket HTTP/1.1\r\nHost: HOST\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+more+"\r\n")
+	}
+	for _, own := range []string{"", "Origin: https://HOST\r\n", "Sec-Fetch-Site: same-origin\r\nOrigin: https://HOST\r\n"} {
+		if got := ask(own); string(got.body) != "in" {
+			t.Errorf("%q: %d %s", own, got.status, got.body)
+		}
+	}
+	for _, other := range []string{"Origin: https://evil.example\r\n", "Origin: null\r\n", "Origin: http://HOST\r\n", "Sec-Fetch-Site: cross-site\r\n",
+		"Sec-Fetch-Site: same-site\r\nOrigin: https://sub.localhost\r\n"} {
+		ask(other).wants(403, sessionhttp.CodeCrossOrigin)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	p := newPortal(t)
+	p.page("/app", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") })
+	for _, path := range []string{"/app", "/auth/session"} {
+		for _, host := range []string{"evil.example", "localhost", "127.0.0.1:443", "HOST.evil.example", "evil.example:443", "HOST.", "LOCALHOST:1", "xHOST"} {
+			p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
+		}
+		p.raw(nil, "GET "+path+" HTTP/1.0\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
+		// What a header says of the host counts for nothing.
+		p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: HOST\r\nForwarded: host=HOST\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
+		if got := p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: HOST\r\n\r\n"); got.status != 200 {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+}
+
+// A path that the policy and a router could read in different ways is refused before either does.
+func TestPaths(t *testing.T) {
+	p := newPortal(t)
+	p.page("/a/b", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") })
+	for _, path := range []string{"/a%2fb", "/a%2Fb", "/%2e%2e/a", "/a/%2E/b", "/a%5cb", "/a%00b", "/admin/..", "/admin/../a/b", "/admin/.", "/./admin/whoami", "/..",
+		"/admin/../../a", "/a/%2e./b", "/admin/x/.."} {
+		p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: HOST\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
+	}
+	for _, path := range []string{"/a/b", "/a/b?x=/../%2f", "/%61/b", "/.well-known/x", "/..a/b.", "/a/...", "/a./b"} {
+		if got := p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: HOST\r\n\r\n"); got.status == 400 {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// A floor of /admin/* binds whatever a router takes for a path below it.
+func TestPathsAndFloors(t *testing.T) {
+	p := newPortal(t)
+	for _, path := range []string{"//admin/whoami", "/admin//whoami", "/admin/whoami/", "/%61dmin/whoami", "/admin/%77hoami"} {
+		got := p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: HOST\r\n\r\n")
+		if got.status != 401 && got.status != 404 {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+}
+
+// Every answer tells browsers not to keep it, not to guess and not to frame it.
+func TestHeaders(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("alice")
+	p.guarded("/guarded", p.sessions.Require())
+	p.page("/app", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") })
+	answers := map[string]answer{
+		"state":        b.get("/auth/session"),
+		"problem":      b.get("/auth/nothing"),
+		"method":       b.send("PUT", "/auth/session", nil, nil),
+		"refused":      p.browser(nil).get("/guarded"),
+		"page":         b.get("/app"),
+		"no page":      b.get("/nothing"),
+		"host":         p.raw(nil, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+		"path":         p.raw(nil, "GET /%2f HTTP/1.1\r\nHost: HOST\r\n\r\n"),
+		"cross origin": b.send("POST", "/app", nil, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }),
+		"redirected": p.browser(nil).send("GET", "/guarded", nil, func(r *http.Request) {
+			r.Header.Set("Accept", "text/html")
+		}),
+		"ended": b.do("POST", "/auth/logout", nil),
+	}
+	for what, a := range answers {
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Strict-Transport-Security": "max-age=31536000"} {
+			if got := a.header[name]; len(got) != 1 || got[0] != want {
+				t.Errorf("%s: %s is %q", what, name, got)
+			}
+		}
+		if csp := a.header["Content-Security-Policy"]; len(csp) != 1 || !strings.Contains(csp[0], "frame-ancestors 'none'") {
+			t.Errorf("%s: Content-Security-Policy is %q", what, csp)
+		}
+	}
+}
+
+// A handler may say otherwise of its own pages, but an answer that carries the cookie is kept by nobody.
+func TestHeadersOfTheApplication(t *testing.T) {
+	p := newPortal(t)
+	p.page("/asset", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "max-age=60") })
+	p.page("/put", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "public, max-age=60")
+		p.sessions.Values.Put(r.Context(), "k", "v")
+	})
+	b := p.browser(nil)
+	if got := b.get("/asset").header.Get("Cache-Control"); got != "max-age=60" {
+		t.Errorf("an asset: %s", got)
+	}
+	got := b.get("/put")
+	got.wantCookie()
+	if c := got.header.Get("Cache-Control"); c != "no-store" {
+		t.Errorf("with a cookie: %s", c)
+	}
+}
+
+// Where somebody else ends TLS, browsers are told all the same to come back over TLS.
+func TestHeadersBehindATerminator(t *testing.T) {
+	p := newPortal(t)
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/nothing", nil)
+	r.Host = strings.TrimPrefix(p.origin, "https://")
+	p.router().ServeHTTP(w, r)
+	if w.Header().Get("Strict-Transport-Security") == "" {
+		t.Error("no Strict-Transport-Security")
+	}
+}
+
+func TestLocalPath(t *testing.T) {
+	for _, good := range []string{"/", "/a", "/a/b?c=d&e=https://x", "/a#b", "/a:b", "/?//x", "/a//b", "/ä", "/a%20b"} {
+		if !sessionhttp.LocalPath(good) {
+			t.Errorf("%q is refused", good)
+		}
+	}
+	for _, bad := range []string{"", "a", "//evil.example", "///evil.example", "/\\evil.example", "\\/evil.example", "https://evil.example", "HTTPS:evil.example",
+		"javascript:alert(1)", "/\t/evil.example", "/\n/evil.example", "/\r/evil.example", "\t//evil.example", " //evil.example", "/%0d%0aSet-Cookie:x", "/%00",
+		"/./\\evil.example", "/..//evil.example", "/.//evil.example", "/a/..//evil.example", "/a\x00", "/a\x7fb", "/%zz", "/%2f/evil.example",
+		"/%5cevil.example", "http:/evil.example", "?x", "#x", "/" + strings.Repeat("a", 2048)} {
+		if sessionhttp.LocalPath(bad) {
+			t.Errorf("%q is let by", bad)
+		}
+	}
+}
+
+// A login remembers where to return to only if that is a path here.
+func TestReturnTo(t *testing.T) {
+	p := newPortal(t)
+	b := p.person("alice")
+	b.want(200, "POST", "/auth/login", map[string]any{"return_to": "/admin/whoami?x=1"})
+	for _, bad := range []string{"//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/a/..//evil.example"} {
+		b.do("POST", "/auth/login", map[string]any{"return_to": bad}).wants(400, sessionhttp.CodeBadRequest)
+	}
+}
