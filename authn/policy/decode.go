@@ -23,12 +23,11 @@ var (
 
 // decode reads a node into a value, strictly: nothing is converted, no key is unknown or twice.
 func (s *source) decode(n ast.Node, into reflect.Value) error {
+	if err := s.plain(n); err != nil {
+		return err
+	}
 	if into.CanAddr() && into.Addr().Type().Implements(customType) {
 		return into.Addr().Interface().(custom).fromNode(s, n)
-	}
-	switch n.(type) {
-	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
-		return s.at(n, "anchors, aliases, merge keys and tags of YAML are not read here: write it out")
 	}
 	if into.Type() == durationType {
 		return s.duration(n, into)
@@ -62,6 +61,15 @@ func (s *source) decode(n ast.Node, into reflect.Value) error {
 		return s.structure(n, into)
 	}
 	return s.at(n, "cannot be read into %s", into.Type())
+}
+
+// plain refuses what makes one part of a file mean something that stands elsewhere.
+func (s *source) plain(n ast.Node) error {
+	switch n.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		return s.at(n, "anchors, aliases, merge keys and tags of YAML are not read here: write it out")
+	}
+	return nil
 }
 
 func (s *source) text(n ast.Node) (string, error) {
@@ -145,12 +153,18 @@ type pair struct {
 }
 
 func (s *source) pairs(n ast.Node) ([]pair, error) {
+	if err := s.plain(n); err != nil {
+		return nil, err
+	}
 	m, ok := n.(*ast.MappingNode)
 	if !ok {
 		return nil, s.at(n, "a mapping is wanted here")
 	}
 	var pairs []pair
 	for _, v := range m.Values {
+		if err := s.plain(v.Key); err != nil {
+			return nil, err
+		}
 		key, ok := v.Key.(*ast.StringNode)
 		if !ok {
 			return nil, s.at(v.Key, "a name is wanted here")

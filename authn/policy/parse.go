@@ -78,6 +78,18 @@ func (p *positioned) fromNode(s *source, n ast.Node) error {
 	return err
 }
 
+// filled is text that must not be empty: an empty one would match everything.
+type filled string
+
+func (f *filled) fromNode(s *source, n ast.Node) error {
+	text, err := s.text(n)
+	if err == nil && text == "" {
+		err = s.at(n, "this is empty: leave the key out or fill it in")
+	}
+	*f = filled(text)
+	return err
+}
+
 // entries is a mapping whose values are read later, in the order of the file.
 type entries struct{ pairs []pair }
 
@@ -89,8 +101,8 @@ func (e *entries) fromNode(s *source, n ast.Node) error {
 
 type originEntry struct {
 	Origin positioned `yaml:"origin"`
-	Tenant string     `yaml:"tenant"`
-	RPID   string     `yaml:"rp_id"`
+	Tenant filled     `yaml:"tenant"`
+	RPID   filled     `yaml:"rp_id"`
 	Node   ast.Node
 }
 
@@ -110,15 +122,15 @@ func (o *originEntry) fromNode(s *source, n ast.Node) error {
 
 type anchorEntry struct {
 	CA      positioned `yaml:"ca"`
-	Tenant  string     `yaml:"tenant"`
-	Tenants []string   `yaml:"tenants"`
+	Tenant  filled     `yaml:"tenant"`
+	Tenants []filled   `yaml:"tenants"`
 }
 
 type methodEntry struct {
 	Steps       []stepEntry   `yaml:"steps"`
 	Session     sessionPart   `yaml:"session"`
 	Login       time.Duration `yaml:"login"`
-	On          *positioned   `yaml:"on"`
+	On          filled        `yaml:"on"`
 	EachRequest bool          `yaml:"each_request"`
 }
 
@@ -156,16 +168,16 @@ func (e *stepEntry) fromNode(s *source, n ast.Node) error {
 
 type ruleEntry struct {
 	Route   *positioned  `yaml:"route"`
-	Tenant  string       `yaml:"tenant"`
+	Tenant  filled       `yaml:"tenant"`
 	Methods []positioned `yaml:"methods"`
 	Node    ast.Node
 }
 
 type floorEntry struct {
-	Name              string        `yaml:"name"`
+	Name              filled        `yaml:"name"`
 	Route             *positioned   `yaml:"route"`
-	Tenant            string        `yaml:"tenant"`
-	AAL               int           `yaml:"aal"`
+	Tenant            filled        `yaml:"tenant"`
+	AAL               *int          `yaml:"aal"`
 	PhishingResistant bool          `yaml:"phishing_resistant"`
 	Hardware          bool          `yaml:"hardware"`
 	UserVerified      bool          `yaml:"user_verified"`
@@ -249,7 +261,7 @@ func (r *reader) origin(e originEntry) (Origin, error) {
 	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
 		return Origin{}, r.at(node, "browsers leave the port %s out: so must the origin", u.Port())
 	}
-	o := Origin{URL: text, Host: u.Host, RPID: e.RPID, Tenant: e.Tenant}
+	o := Origin{URL: text, Host: u.Host, RPID: string(e.RPID), Tenant: string(e.Tenant)}
 	if o.RPID == "" {
 		o.RPID = name
 	}
@@ -295,9 +307,17 @@ func (r *reader) anchors() error {
 		if err != nil {
 			return err
 		}
-		r.policy.Anchors = append(r.policy.Anchors, Anchor{Name: p.key, CA: r.source.resolve(e.CA.text), Certificates: certs, Tenant: e.Tenant, Tenants: e.Tenants})
+		r.policy.Anchors = append(r.policy.Anchors, Anchor{Name: p.key, CA: r.source.resolve(e.CA.text), Certificates: certs, Tenant: string(e.Tenant), Tenants: texts(e.Tenants)})
 	}
 	return nil
+}
+
+func texts(list []filled) []string {
+	var out []string
+	for _, f := range list {
+		out = append(out, string(f))
+	}
+	return out
 }
 
 func (r *reader) caFile(p positioned) ([]*x509.Certificate, error) {
@@ -413,10 +433,7 @@ func (r *reader) oneMethod(p pair) (Method, error) {
 	if err := r.source.structure(p.value, reflect.ValueOf(&e).Elem()); err != nil {
 		return Method{}, err
 	}
-	m := authn.Method{Name: p.key, Login: e.Login, EachRequest: e.EachRequest, Session: authn.Lifetime{Idle: e.Session.Idle, Absolute: e.Session.Absolute}}
-	if e.On != nil {
-		m.On = e.On.text
-	}
+	m := authn.Method{Name: p.key, On: string(e.On), Login: e.Login, EachRequest: e.EachRequest, Session: authn.Lifetime{Idle: e.Session.Idle, Absolute: e.Session.Absolute}}
 	if len(e.Steps) == 0 {
 		return Method{}, r.at(p.at, "method %q: steps are missing", p.key)
 	}
@@ -526,7 +543,7 @@ func (r *reader) rules() error {
 		if err != nil {
 			return err
 		}
-		rule := Rule{Route: route, Tenant: e.Tenant}
+		rule := Rule{Route: route, Tenant: string(e.Tenant)}
 		for _, name := range e.Methods {
 			if r.policy.method(name.text) == nil {
 				return r.at(name.node, "there is no method %q: there are %s", name.text, strings.Join(r.methodNames(), ", "))
@@ -578,8 +595,11 @@ func (r *reader) floors() error {
 		if err != nil {
 			return err
 		}
-		f := Floor{Route: route, Tenant: e.Tenant, Requirement: authn.Requirement{Name: e.Name, AAL: e.AAL, PhishingResistant: e.PhishingResistant,
+		f := Floor{Route: route, Tenant: string(e.Tenant), Requirement: authn.Requirement{Name: string(e.Name), PhishingResistant: e.PhishingResistant,
 			Hardware: e.Hardware, UserVerified: e.UserVerified, MaxAge: e.MaxAge}}
+		if e.AAL != nil {
+			f.Requirement.AAL = *e.AAL
+		}
 		for _, name := range e.Factors {
 			if _, err := r.knownFactor(name); err != nil {
 				return err
@@ -596,14 +616,14 @@ func (r *reader) floors() error {
 
 func (r *reader) checkFloor(e floorEntry, f Floor) error {
 	switch {
-	case e.Name != "" && !goodName(e.Name):
+	case e.Name != "" && !goodName(string(e.Name)):
 		return r.at(e.Node, "the name of a floor is lower-case letters, digits, - and _, at most 64")
-	case e.AAL < 0 || e.AAL > 3:
+	case e.AAL != nil && (*e.AAL < 1 || *e.AAL > 3):
 		return r.at(nodeAt(e.Node, "aal"), "aal is 1, 2 or 3")
 	case f.Requirement.Empty():
 		return r.at(e.Node, "a floor asks for something: aal, phishing_resistant, hardware, user_verified, factors or max_age")
 	}
-	if _, twice := r.policy.Floor(e.Name); twice {
+	if _, twice := r.policy.Floor(string(e.Name)); twice {
 		return r.at(e.Node, "the floor %q is here twice", e.Name)
 	}
 	return nil

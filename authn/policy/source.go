@@ -53,6 +53,10 @@ func (s *source) epoch() uint64 {
 
 func (s *source) at(n ast.Node, format string, args ...any) error {
 	e := &Error{File: s.file, Message: fmt.Sprintf(format, args...)}
+	// The token of a mapping without braces is its first colon: it begins at its first key.
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		n = m.Values[0].Key
+	}
 	if n != nil && n.GetToken() != nil && n.GetToken().Position != nil {
 		p := n.GetToken().Position
 		e.Line, e.Column = p.Line, p.Column

@@ -1,0 +1,190 @@
+package policy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBase(t *testing.T) {
+	p := mustParse(t, baseText)
+	if len(p.Anchors) != 1 || len(p.Factors) != 4 || len(p.Methods) != 4 || len(p.Rules) != 2 || len(p.Floors) != 1 || p.Epoch == 0 {
+		t.Errorf("%+v", p)
+	}
+	if want := (Limits{PerCredential: 3, PerSource: 50, PerTenant: 1000, Window: 10 * time.Minute}); p.Limits != want {
+		t.Errorf("limits %+v, want %+v", p.Limits, want)
+	}
+	admin, _ := p.Method("admin")
+	if admin.Session.Idle != 15*time.Minute || admin.Session.Absolute != 8*time.Hour {
+		t.Errorf("admin %+v", admin.Session)
+	}
+	kiosk, _ := p.Method("kiosk")
+	if kiosk.Session.Idle != DefaultIdle || kiosk.Session.Absolute != DefaultAbsolute {
+		t.Errorf("kiosk %+v", kiosk.Session)
+	}
+	if len(p.Files) != 2 || !strings.HasSuffix(p.Files[0], "policy.yaml") || !strings.HasSuffix(p.Files[1], "staff.crt") {
+		t.Errorf("files %v", p.Files)
+	}
+}
+
+// broken is one change of baseText, with a ^ where the error must point (none: at no line), and what it must say.
+type broken struct{ old, now, says string }
+
+// checkBroken parses baseText with each change.
+func checkBroken(t *testing.T, cases []broken) {
+	t.Helper()
+	folder := folderWith(t)
+	for _, c := range cases {
+		t.Run(c.now, func(t *testing.T) {
+			if strings.Count(baseText, c.old) != 1 {
+				t.Fatalf("%q is there %d times", c.old, strings.Count(baseText, c.old))
+			}
+			checkText(t, folder, strings.Replace(baseText, c.old, c.now, 1), c.says)
+		})
+	}
+}
+
+// checkText parses a text that has a ^ where the error must point.
+func checkText(t *testing.T, folder, marked, says string) {
+	t.Helper()
+	before, after, found := strings.Cut(marked, "^")
+	p, err := parseIn(folder, before+after)
+	at, ok := errors.AsType[*Error](err)
+	if !ok || p != nil {
+		t.Fatalf("%v, %v, want an *Error", p, err)
+	}
+	if !strings.Contains(at.Message, says) {
+		t.Errorf("%v\nwant %q", err, says)
+	}
+	if !found {
+		if at.Line != 0 || at.Text != "" {
+			t.Errorf("%v\nwant no position", err)
+		}
+		return
+	}
+	line, column := strings.Count(before, "\n")+1, len(before)-strings.LastIndex(before, "\n")
+	if at.Line != line || at.Column != column || at.Text != strings.TrimSpace(strings.Split(before+after, "\n")[line-1]) {
+		t.Errorf("%v\nwant it at %d:%d", err, line, column)
+	}
+}
+
+func TestBrokenTypes(t *testing.T) {
+	checkBroken(t, []broken{
+		{"version: 1", `version: ^"1"`, "a whole number is wanted here"},
+		{"version: 1", "version: ^1.9", "a whole number is wanted here"},
+		{"version: 1", "version: ^true", "a whole number is wanted here"},
+		{"version: 1", "version: ^99999999999999999999999", ""},
+		{"version: 1", "version: ^18446744073709551615", "the number is too large"},
+		{"version: 1", "version: ^2", "this program reads version 1"},
+		{"version: 1", "version: ^0", "this program reads version 1"},
+		{"version: 1", "version: ^-1", "this program reads version 1"},
+		{"aal: 2", `aal: ^"2"`, "a whole number is wanted here"},
+		{"aal: 2", "aal: ^2.0", "a whole number is wanted here"},
+		{"aal: 2", "aal: ^4", "aal is 1, 2 or 3"},
+		{"aal: 2", "aal: ^0", "aal is 1, 2 or 3"},
+		{"aal: 2", "aal: ^-1", "aal is 1, 2 or 3"},
+		{"phishing_resistant: true", `phishing_resistant: ^"true"`, "true or false is wanted here"},
+		{"phishing_resistant: true", "phishing_resistant: ^yes", "true or false is wanted here"},
+		{"phishing_resistant: true", "phishing_resistant: ^1", "true or false is wanted here"},
+		{"idle: 15m", "idle: ^15", "a duration is wanted here"},
+		{"idle: 15m", "idle: ^15x", "not a duration"},
+		{"idle: 15m", "idle: ^-15m", "not a duration"},
+		{"idle: 15m", "idle: ^0s", "not a duration"},
+		{"idle: 15m", `idle: ^""`, "not a duration"},
+		{"idle: 15m", "idle: ^[15m]", "a duration is wanted here"},
+		{"name: admin, route", "name: ^5, route", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^007 }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^null }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^true }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^[corp] }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^1.5 }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^.inf }", "text is wanted here"},
+		{"tenant: corp }", "tenant: ^.nan }", "text is wanted here"},
+		{"steps: [box]", "steps: ^box", "a list is wanted here"},
+		{"steps: [box]", "steps: ^{ any_of: [box] }", "a list is wanted here"},
+		{"steps: [box]", "steps: [^[box]]", "a mapping is wanted here"},
+		{"steps: [box]", "steps: [^5]", "a mapping is wanted here"},
+		{"ambient: true, anchors: [staff]", `ambient: ^"true", anchors: [staff]`, "true or false is wanted here"},
+		{"anchors: [staff] }", "anchors: ^staff }", "a list is wanted here"},
+		{"proves: tenant", "proves: tenant, number: ^1.5", "a whole number is wanted here"},
+		{"proves: tenant", "proves: tenant, age: ^24", "a duration is wanted here"},
+		{"{ kind: fake, proves: tenant, ambient: true }", "^fake", "a mapping with a kind is wanted"},
+		{"{ kind: fake, proves: tenant, ambient: true }", "^[fake]", "a mapping with a kind is wanted"},
+		{"per_credential: 3", "per_credential: ^three", "a whole number is wanted here"},
+	})
+}
+
+func TestBrokenKeys(t *testing.T) {
+	checkBroken(t, []broken{
+		{"version: 1\norigin", "^origin", "version is missing"},
+		{"limits:\n", "^limit:\n", `unknown key "limit": here are version, origin`},
+		{"limits:\n", "^Limits:\n", `unknown key "Limits"`},
+		{"origin: https://portal.example\n", "origin: https://portal.example\n^\"\": x\n", `unknown key ""`},
+		{"ca: staff.crt,", "ca: staff.crt, ^key: k,", `unknown key "key": here are ca, tenant, tenants`},
+		{"on: kiosk", "^at: kiosk", `unknown key "at"`},
+		{"idle: 15m", "^idel: 15m", `unknown key "idel": here are idle, absolute`},
+		{"{ methods: [admin, api] }", "{ ^method: [admin, api] }", `unknown key "method"`},
+		{"aal: 2", "^AAL: 2", `unknown key "AAL"`},
+		{"  attempts: {", "  ^attempt: {", `unknown key "attempt": here are attempts`},
+		{"per_credential: 3", "^per_user: 3", `unknown key "per_user"`},
+		{"proves: tenant", "^prove: tenant", `unknown key "prove"`},
+		{"[cert, key], session", "[cert, { ^all_of: [key] }], session", `unknown key "all_of": here are any_of`},
+		{"[cert, key], session", "[cert, { any_of: [key], ^n: 1 }], session", `unknown key "n"`},
+		{"proves: tenant", "proves: tenant, ^proves: user", `"proves" already defined`},
+		{"idle: 15m", "idle: 15m, ^idle: 16m", `"idle" already defined`},
+		{"  kiosk: {", "  ^admin: {", `"admin" already defined`},
+		{"  org: {", "  ^cert: {", `"cert" already defined`},
+		{"limits:\n", "^rules: []\nlimits:\n", `"rules" already defined`},
+		{"version: 1\n", "version: 1\n^version: 1\n", `"version" already defined`},
+		{"proves: tenant", `proves: tenant, ^"proves": user`, "proves"},
+		{"proves: tenant", `proves: tenant, ^'proves': user`, "proves"},
+		{"proves: tenant", `proves: tenant, ^"pro\x76es": user`, "proves"},
+		{"  org: {", "  ^5: {", "a name is wanted here"},
+		{"  org: {", "  ^true: {", "a name is wanted here"},
+		{"  org: {", "  ^null: {", "a name is wanted here"},
+	})
+}
+
+func TestBrokenYAML(t *testing.T) {
+	const not = "anchors, aliases, merge keys and tags of YAML are not read here"
+	checkBroken(t, []broken{
+		{"steps: [box]", "steps: ^&a [box]", not},
+		{"steps: [box]", "steps: [^&a box]", not},
+		{"kiosk: { steps: [box] }", "kiosk: ^&a { steps: [box] }", not},
+		{"session: { idle", "session: ^!!map { idle", not},
+		{"{ methods: [admin, api] }", "^&a { methods: [admin, api] }", not},
+		{"proves: tenant", "proves: ^&a tenant", not},
+		{"proves: tenant", "proves: ^*a", not},
+		{"proves: tenant", "proves: ^!!str tenant", not},
+		{"version: 1", "version: ^!!int \"1\"", not},
+		{"version: 1", "version: ^&v 1", not},
+		{"aal: 2", "aal: ^!!int 2", not},
+		{"idle: 15m", "idle: ^!!str 15m", not},
+		{"  org: {", "  ^<<: {", not},
+		{"proves: tenant", "^<<: {proves: tenant}", not},
+		{"  org: {", "  ^? org\n  : {", ""},
+		{"limits:\n", "---\n^limits:\n", ""},
+		{"per_credential: 3, window: 10m }\n", "per_credential: 3, window: 10m }\n---\n^version: 1\n", "a policy is one document"},
+		{"per_credential: 3, window: 10m }\n", "per_credential: 3, window: 10m }\n---\n^text\n", "a policy is one document"},
+	})
+	folder := folderWith(t)
+	for _, c := range []struct{ text, says string }{
+		{"", "the file is empty"},
+		{"\n\n", "the file is empty"},
+		{"# a comment\n", "the file is empty"},
+		{"---\n", "the file is empty"},
+		{"^text\n", "a policy is a mapping"},
+		{"^- version: 1\n", "a policy is a mapping"},
+		{"^{}\n", "version is missing"},
+		{"^null\n", "a policy is a mapping"},
+		{"^&a\nversion: 1\n", ""},
+		{"version: 1\n^\torigin: x\n", ""},
+		{"version: ^[1\n", ""},
+		{"version: 1\norigin: ^\"https\n", ""},
+		{"^\x00", ""},
+		{"version: 1 #" + strings.Repeat("x", maxPolicyFile), "larger than 1048576 bytes"},
+	} {
+		t.Run(c.text[:min(len(c.text), 20)], func(t *testing.T) { checkText(t, folder, c.text, c.says) })
+	}
+}
