@@ -1,6 +1,7 @@
 package sessionhttp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,9 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) erro
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return errMediaType
+	}
+	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte{'{'}) { // null would be an empty object
+		return fmt.Errorf("%w: %w", session.ErrBadRequest, errNotThisShape)
 	}
 	if err := json.Unmarshal(b, v, json.RejectUnknownMembers(true)); err != nil {
 		return fmt.Errorf("%w: %w", session.ErrBadRequest, errNotThisShape)

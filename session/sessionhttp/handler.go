@@ -20,11 +20,15 @@ import (
 func (m *Sessions) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) { m.refuse(w, r, session.ErrNotFound) })
-	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		p := problem(http.StatusMethodNotAllowed, CodeNotFound)
-		p.write(w, m.engine.Now())
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		w.Header()["Allow"] = []string{strings.Join(allowed(r, chi.RouteContext(req.Context()).RoutePath), ", ")}
+		problem(http.StatusMethodNotAllowed, CodeNotFound).write(w, m.engine.Now())
 	})
-	r.Get("/session", m.call(m.getSession))
+	get := func(path string, do func(http.ResponseWriter, *http.Request, *session.Session) error) {
+		r.Get(path, m.call(do))
+		r.Head(path, m.call(do))
+	}
+	get("/session", m.getSession)
 	r.Post("/login", m.call(m.login))
 	r.Post("/factors/{name}/challenge", m.call(m.challenge))
 	r.Post("/factors/{name}/verify", m.call(m.verify))
@@ -32,15 +36,26 @@ func (m *Sessions) Handler() http.Handler {
 	r.Post("/cancel", m.call(m.cancel))
 	r.Post("/logout", m.call(m.logout))
 	r.Post("/invitations/redeem", m.call(m.redeem))
-	r.Get("/credentials", m.call(m.listCredentials))
+	get("/credentials", m.listCredentials)
 	r.Post("/credentials/{name}/challenge", m.call(m.enrolChallenge))
 	r.Post("/credentials/{name}/verify", m.call(m.enrol))
 	r.Patch("/credentials/{id}", m.call(m.renameCredential))
 	r.Delete("/credentials/{id}", m.call(m.removeCredential))
-	r.Get("/sessions", m.call(m.listSessions))
+	get("/sessions", m.listSessions)
 	r.Delete("/sessions", m.call(m.revokeOthers))
 	r.Delete("/sessions/{id}", m.call(m.revokeSession))
 	return r
+}
+
+// allowed are the methods that a path of the contract has (RFC 9110 section 15.5.6).
+func allowed(r chi.Routes, path string) []string {
+	var methods []string
+	for _, m := range [...]string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost} {
+		if r.Match(chi.NewRouteContext(), m, path) {
+			methods = append(methods, m)
+		}
+	}
+	return methods
 }
 
 // call runs a call with the session of its request, and answers its errors.
@@ -192,12 +207,15 @@ func (m *Sessions) stepUp(w http.ResponseWriter, r *http.Request, s *session.Ses
 		Factors           []string `json:"factors"`
 		AAL               int      `json:"aal"`
 		PhishingResistant bool     `json:"phishing_resistant"`
-		MaxAge            *int     `json:"max_age"`
+		Hardware          bool     `json:"hardware"`
+		UserVerified      bool     `json:"user_verified"`
+		MaxAge            *int     `json:"max_age"` // seconds
 	}
 	if err := readBody(w, r, &in, true); err != nil {
 		return err
 	}
-	want := authn.Requirement{Factors: in.Factors, AAL: in.AAL, PhishingResistant: in.PhishingResistant}
+	want := authn.Requirement{Factors: in.Factors, AAL: in.AAL, PhishingResistant: in.PhishingResistant, Hardware: in.Hardware,
+		UserVerified: in.UserVerified}
 	if in.AAL < 0 || in.AAL > 3 || len(in.Factors) > 16 {
 		return session.ErrBadRequest
 	}

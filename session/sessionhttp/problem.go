@@ -48,6 +48,8 @@ type wanted struct {
 	Factors           []string `json:"factors,omitempty"`
 	AAL               int      `json:"aal,omitempty"`
 	PhishingResistant bool     `json:"phishing_resistant,omitempty"`
+	Hardware          bool     `json:"hardware,omitempty"`
+	UserVerified      bool     `json:"user_verified,omitempty"`
 	MaxAge            *int     `json:"max_age,omitempty"` // seconds
 }
 
@@ -112,7 +114,7 @@ func ProblemOf(err error) Problem {
 }
 
 func wantOf(r authn.Requirement) *wanted {
-	w := &wanted{Factors: r.Factors, AAL: r.AAL, PhishingResistant: r.PhishingResistant}
+	w := &wanted{Factors: r.Factors, AAL: r.AAL, PhishingResistant: r.PhishingResistant, Hardware: r.Hardware, UserVerified: r.UserVerified}
 	if r.MaxAge > 0 {
 		seconds := int(r.MaxAge / time.Second)
 		w.MaxAge = &seconds
@@ -127,7 +129,7 @@ func (p Problem) challenge() string {
 		v += fmt.Sprintf(`, acr_values="aal%d"`, p.StepUp.AAL)
 	}
 	if p.StepUp.MaxAge != nil {
-		v += fmt.Sprintf(`, max_age=%d`, *p.StepUp.MaxAge)
+		v += fmt.Sprintf(`, max_age="%d"`, *p.StepUp.MaxAge)
 	}
 	return v
 }
