@@ -102,7 +102,9 @@ func (n node) moves() []authn.Event {
 		suspended.Check = &authn.Check{Subject: corpAlice, OnOffer: true, Refused: "suspended"}
 		low.Check = &authn.Check{Subject: corpAlice, OnOffer: true, Floors: []authn.Requirement{{AAL: 3}}}
 		old.Evidence.Expires = at
-		all = append(all, unchecked, suspended, low, old)
+		gone := prove(f, corpAlice, last, at)
+		gone.Check = &authn.Check{Subject: corpAlice}
+		all = append(all, unchecked, suspended, low, old, gone)
 	}
 	return all
 }
