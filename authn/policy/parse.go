@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -244,13 +246,12 @@ func (r *reader) origins() error {
 }
 
 func (r *reader) origin(e originEntry) (Origin, error) {
-	text := e.Origin.text
-	u, err := url.Parse(text)
-	node := e.Origin.node
+	text, node := e.Origin.text, e.Origin.node
 	if node == nil {
 		return Origin{}, r.at(e.Node, "origin is missing")
 	}
-	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || strings.ToLower(text) != text {
+	u, ok := plainOrigin(text)
+	if !ok {
 		return Origin{}, r.at(node, "an origin is a scheme, a host in lower case and perhaps a port: https://portal.example")
 	}
 	name := u.Hostname()
@@ -267,10 +268,54 @@ func (r *reader) origin(e originEntry) (Origin, error) {
 	}
 	// Browsers make no passkeys for an address. A loopback one may be another name of localhost, for programs.
 	alias := local && o.RPID == "localhost"
-	if o.RPID != name && !strings.HasSuffix(name, "."+o.RPID) && !alias {
-		return Origin{}, r.at(e.Node, "rp_id %q is neither the host nor a domain above it", o.RPID)
+	_, notAddress := netip.ParseAddr(name)
+	if o.RPID != name && !alias && (notAddress == nil || !strings.HasSuffix(name, "."+o.RPID)) {
+		return Origin{}, r.at(nodeAt(e.Node, "rp_id"), "rp_id %q is neither the host nor a domain above it", o.RPID)
+	}
+	if o.RPID != name && o.RPID != "localhost" && !strings.Contains(o.RPID, ".") {
+		return Origin{}, r.at(nodeAt(e.Node, "rp_id"), "rp_id %q has one label only: browsers refuse it", o.RPID)
 	}
 	return o, nil
+}
+
+// plainOrigin parses an origin that is written as browsers write it (RFC 6454 section 6.2, names in their ASCII form),
+// so that it can be compared as text.
+func plainOrigin(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, false
+	}
+	host := u.Hostname()
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a.String() != host || a.Zone() != "" {
+			return nil, false
+		}
+		if a.Is6() {
+			host = "[" + host + "]"
+		}
+	} else if !plainHost(host) {
+		return nil, false
+	}
+	if port := u.Port(); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return nil, false
+		}
+		host += ":" + strconv.FormatUint(n, 10)
+	}
+	return u, text == u.Scheme+"://"+host
+}
+
+// plainHost reports a domain name in lower case. A last label of digits is an address in disguise.
+func plainHost(name string) bool {
+	labels := strings.Split(name, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return len(name) <= 253 && strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
 }
 
 // goodName reports whether a name is one that the file may give to something.

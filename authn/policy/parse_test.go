@@ -188,3 +188,82 @@ func TestBrokenYAML(t *testing.T) {
 		t.Run(c.text[:min(len(c.text), 20)], func(t *testing.T) { checkText(t, folder, c.text, c.says) })
 	}
 }
+
+func TestBrokenOrigins(t *testing.T) {
+	const shape = "an origin is a scheme, a host in lower case"
+	const line = "origin: https://portal.example"
+	checkBroken(t, []broken{
+		{"version: 1\n" + line, "^version: 1", "origin is missing"},
+		{line, "origin: ^[]", "text is wanted here"},
+		{line, "origin: ^5", "text is wanted here"},
+		{line, `origin: ^""`, shape},
+		{line, "origin: ^portal.example", shape},
+		{line, "origin: ^https://", shape},
+		{line, "origin: ^https://:443", shape},
+		{line, "origin: ^https://portal.example/", shape},
+		{line, "origin: ^https://portal.example/a", shape},
+		{line, "origin: ^https://portal.example?", shape},
+		{line, "origin: ^https://portal.example?a=b", shape},
+		{line, `origin: ^"https://portal.example#"`, shape},
+		{line, `origin: ^"https://portal.example#a"`, shape},
+		{line, "origin: ^https://user@portal.example", shape},
+		{line, "origin: ^https://Portal.example", shape},
+		{line, "origin: ^HTTPS://portal.example", shape},
+		{line, `origin: ^"https://portal.example:"`, shape},
+		{line, "origin: ^https://portal.example:x", shape},
+		{line, "origin: ^https://portal.example:0443", shape},
+		{line, "origin: ^https://portal.example:99999", shape},
+		{line, "origin: ^https://pörtal.example", shape},
+		{line, "origin: ^https://portal.example.", shape},
+		{line, "origin: ^https://portal..example", shape},
+		{line, "origin: ^https://portal%2eexample", shape},
+		{line, `origin: ^"https://portal.example "`, shape},
+		{line, `origin: ^"https://a b"`, shape},
+		{line, "origin: ^https://10.1", shape},
+		{line, "origin: ^https://10.0.0.0x1", shape},
+		{line, `origin: ^"https://[0:0::1]"`, shape},
+		{line, `origin: ^"https://[fe80::1%25eth0]"`, shape},
+		{line, `origin: ^"//portal.example"`, shape},
+		{line, "origin: ^https://*.example", shape},
+		{line, "origin: ^http://portal.example", "an origin must be https"},
+		{line, "origin: ^http://localhost.example", "an origin must be https"},
+		{line, "origin: ^ftp://portal.example", "an origin must be https"},
+		{line, "origin: ^https://portal.example:443", "browsers leave the port 443 out"},
+		{line, "origin: ^http://localhost:80", "browsers leave the port 80 out"},
+		{line, "origins: ^https://portal.example", "a list is wanted here"},
+		{line, "origin: ^https://portal.example\norigins: [https://b.example]", "give origin or origins, not both"},
+		{line, "origins: [https://a.example, ^https://a.example]", `the host "a.example" is here twice`},
+		{line, "origins: [^{ tenant: corp }]", "origin is missing"},
+		{line, "origins: [{ origin: https://a.example, ^rpid: a.example }]", `unknown key "rpid"`},
+		{line, `origins: [{ origin: https://a.example, tenant: ^"" }]`, "this is empty"},
+		{line, `origins: [{ origin: https://a.example, rp_id: ^"" }]`, "this is empty"},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^b.example }]", `rp_id "b.example" is neither the host nor a domain above it`},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^x.a.example }]", "is neither the host"},
+		{line, "origins: [{ origin: https://ba.example, rp_id: ^a.example }]", "is neither the host"},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^https://a.example }]", "is neither the host"},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^localhost }]", "is neither the host"},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^A.example }]", "is neither the host"},
+		{line, "origins: [{ origin: https://a.example, rp_id: ^example }]", "has one label only"},
+		{line, "origins: [{ origin: https://10.0.0.1, rp_id: ^\"0.1\" }]", "is neither the host"},
+	})
+}
+
+func TestGoodOrigins(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Origin
+	}{
+		{"https://a.example", Origin{URL: "https://a.example", Host: "a.example", RPID: "a.example"}},
+		{"https://a.example:8443", Origin{URL: "https://a.example:8443", Host: "a.example:8443", RPID: "a.example"}},
+		{"http://localhost:8080", Origin{URL: "http://localhost:8080", Host: "localhost:8080", RPID: "localhost"}},
+		{"https://[::1]:8443", Origin{URL: "https://[::1]:8443", Host: "[::1]:8443", RPID: "::1"}},
+		{"https://xn--prtal-jua.example", Origin{URL: "https://xn--prtal-jua.example", Host: "xn--prtal-jua.example", RPID: "xn--prtal-jua.example"}},
+		{"{ origin: https://a.b.example, rp_id: b.example, tenant: corp }", Origin{URL: "https://a.b.example", Host: "a.b.example", RPID: "b.example", Tenant: "corp"}},
+		{"{ origin: 'http://127.0.0.1:8080', rp_id: localhost }", Origin{URL: "http://127.0.0.1:8080", Host: "127.0.0.1:8080", RPID: "localhost"}},
+	} {
+		p := mustParse(t, strings.Replace(baseText, "origin: https://portal.example", "origins:\n  - "+c.text, 1))
+		if p.Origins[0] != c.want {
+			t.Errorf("%s: %+v, want %+v", c.text, p.Origins[0], c.want)
+		}
+	}
+}
