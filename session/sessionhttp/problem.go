@@ -134,10 +134,15 @@ func (p Problem) challenge() string {
 	return v
 }
 
+// ofTheBody are the headers that may have been set for a body which is not sent.
+var ofTheBody = [...]string{"Content-Length", "Content-Encoding", "Content-Disposition", "Content-Range", "Accept-Ranges", "Etag", "Last-Modified", "Location", "Trailer"}
+
 // write answers with the problem document. now is for Retry-After.
 func (p Problem) write(w http.ResponseWriter, now time.Time) {
 	h := w.Header()
-	h.Del("Content-Length")
+	for _, name := range ofTheBody {
+		h.Del(name)
+	}
 	h.Set("Content-Type", "application/problem+json")
 	setPrivate(h)
 	if p.StepUp != nil {

@@ -45,8 +45,8 @@ func New(engine *session.Engine, c Config) (*Sessions, error) {
 	if engine == nil {
 		return nil, errors.New("sessionhttp: New needs an engine")
 	}
-	if c.LoginPage != "" && !strings.HasPrefix(c.LoginPage, "/") {
-		return nil, errors.New("sessionhttp: LoginPage must be a path on this origin")
+	if c.LoginPage != "" && (!LocalPath(c.LoginPage) || strings.ContainsAny(c.LoginPage, "?#")) {
+		return nil, errors.New("sessionhttp: LoginPage must be a path on this origin, without a query")
 	}
 	m := &Sessions{engine: engine, config: c, cross: http.NewCrossOriginProtection()}
 	m.Values = newValues()
@@ -75,6 +75,7 @@ func (m *Sessions) Middleware(next http.Handler) http.Handler {
 		if strings.HasPrefix(req.Origin.URL, "https:") { // also where somebody else ends TLS
 			w.Header()["Strict-Transport-Security"] = headerHSTS
 		}
+		defer st.leave()
 		next.ServeHTTP(st, r.WithContext(st))
 		st.finish()
 	})
@@ -214,8 +215,7 @@ func setPrivate(h http.Header) { h["Cache-Control"] = headerNoStore }
 
 // report logs a failure of our own. It is never the caller's business.
 func (m *Sessions) report(r *http.Request, err error) {
-	var unavailable *session.UnavailableError
-	if errors.As(err, &unavailable) {
+	if ProblemOf(err).Code == CodeUnavailable {
 		m.engine.Log().ErrorContext(r.Context(), "nothing was decided", "error", err, "method", r.Method, "path", r.URL.Path)
 	}
 }

@@ -24,6 +24,8 @@ type slot struct {
 	rotation uint64     // of the session when values were loaded
 
 	began   bool // the head of the answer is out
+	cookie  bool // the cookie is set
+	done    bool // the handler returned
 	discard bool // the answer was replaced: the handler's bytes go nowhere
 }
 
@@ -44,11 +46,11 @@ func (st *slot) Value(key any) any {
 func (st *slot) load() any {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.values != nil && st.rotation == st.session.Rotation() {
+	if st.current() {
 		return st.values
 	}
-	inner := &slotContext{st.Context, st}
-	ctx, err := st.m.Values.Load(inner, st.session.ID())
+	inner := &valuesContext{Context: st.Context, st: st}
+	ctx, err := st.m.Values.Load(inner, st.token())
 	if err != nil {
 		st.m.engine.Log().ErrorContext(st.Context, "session values cannot be read", "error", err)
 		if ctx, err = st.m.Values.Load(inner, ""); err != nil {
@@ -59,18 +61,33 @@ func (st *slot) load() any {
 	return st.values
 }
 
-// slotContext is the slot's context without scs's data, for loading it.
-type slotContext struct {
-	context.Context
-	st *slot
+// current reports whether values were loaded and are those of the principal that is there.
+func (st *slot) current() bool { return st.values != nil && st.rotation == st.session.Rotation() }
+
+// guestToken is what scs calls the session of a guest that has no row: without any token it would renew it.
+const guestToken = "guest"
+
+// token is what scs calls the session.
+func (st *slot) token() string {
+	if id := st.session.ID(); id != "" {
+		return id
+	}
+	return guestToken
 }
 
-func (c *slotContext) Value(key any) any {
+// valuesContext is the slot's context with scs's data given, or none to be loaded.
+type valuesContext struct {
+	context.Context
+	st     *slot
+	values any
+}
+
+func (c *valuesContext) Value(key any) any {
 	switch key {
 	case slotKey{}:
 		return c.st
 	case c.st.m.scsKey:
-		return nil
+		return c.values
 	}
 	return c.Context.Value(key)
 }
@@ -82,39 +99,46 @@ func (st *slot) begin() bool {
 		return !st.discard
 	}
 	st.began = true
-	if err := st.saveValues(); err != nil {
-		st.m.engine.Log().ErrorContext(st.Context, "session values could not be saved", "error", err)
-		st.discard = true
-		st.setCookie()
-		problem(http.StatusServiceUnavailable, CodeUnavailable).write(st.ResponseWriter, st.session.Now())
-		return false
-	}
+	err := st.saveValues()
 	st.setCookie()
-	return true
+	if err == nil {
+		return true
+	}
+	st.m.engine.Log().ErrorContext(st.Context, "session values could not be saved", "error", err)
+	st.discard = true
+	problem(http.StatusServiceUnavailable, CodeUnavailable).write(st.ResponseWriter, st.session.Now())
+	return false
 }
 
+// saveValues saves what changed. Values that never held anything make no row.
 func (st *slot) saveValues() error {
 	st.mu.Lock()
-	changed := st.values != nil && st.rotation == st.session.Rotation()
-	st.mu.Unlock()
-	if !changed || st.m.Values.Status(st) != scs.Modified {
+	defer st.mu.Unlock()
+	if !st.current() {
 		return nil
 	}
-	_, _, err := st.m.Values.Commit(st)
-	st.mu.Lock()
+	ctx := &valuesContext{st.Context, st, st.values}
+	if st.m.Values.Status(ctx) != scs.Modified || len(st.session.Values()) == 0 && len(st.m.Values.Keys(ctx)) == 0 {
+		return nil
+	}
+	_, _, err := st.m.Values.Commit(ctx)
 	st.values = nil // whoever asks again finds what was saved
-	st.mu.Unlock()
 	return err
 }
 
+// setCookie sets the cookie once, if it changed or is worth nothing any more.
 func (st *slot) setCookie() {
-	if v, changed := st.session.Cookie(); changed {
-		http.SetCookie(st.ResponseWriter, &http.Cookie{Name: CookieName, Value: v, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
-		setPrivate(st.Header())
-	} else if st.session.Ended() {
-		http.SetCookie(st.ResponseWriter, &http.Cookie{Name: CookieName, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
-		setPrivate(st.Header())
+	v, changed := st.session.Cookie()
+	if st.cookie || !changed && !st.session.Ended() {
+		return
 	}
+	c := &http.Cookie{Name: CookieName, Value: v, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if !changed {
+		c.MaxAge = -1
+	}
+	http.SetCookie(st.ResponseWriter, c)
+	setPrivate(st.Header())
+	st.cookie = true
 }
 
 // WriteHeader implements http.ResponseWriter. Informational answers pass and begin nothing.
@@ -153,27 +177,44 @@ func (st *slot) FlushError() error {
 // Flush implements http.Flusher.
 func (st *slot) Flush() { _ = st.FlushError() }
 
-// Hijack implements http.Hijacker where the server does.
+// Hijack implements http.Hijacker where the server does. Whoever hijacks writes the head of the answer too: the cookie is in
+// Header then.
 func (st *slot) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	before := st.began
 	if !st.begin() {
 		return nil, nil, http.ErrHijacked
 	}
-	return http.NewResponseController(st.ResponseWriter).Hijack()
+	conn, rw, err := http.NewResponseController(st.ResponseWriter).Hijack()
+	if err != nil {
+		st.began = before // the answer is the handler's still
+	}
+	return conn, rw, err
 }
 
 // Unwrap is for http.ResponseController: deadlines are the server's.
 func (st *slot) Unwrap() http.ResponseWriter { return st.ResponseWriter }
 
-// finish ends the answer of a handler that wrote nothing.
+// finish ends the answer of a handler that returned.
 func (st *slot) finish() {
+	st.done = true
 	if !st.began {
 		st.begin()
 		return
 	}
+	if st.discard {
+		return
+	}
 	st.mu.Lock()
-	loaded := st.values != nil && st.rotation == st.session.Rotation()
-	st.mu.Unlock()
-	if loaded && st.m.Values.Status(st) == scs.Modified && !st.discard {
+	defer st.mu.Unlock()
+	if st.current() && st.m.Values.Status(&valuesContext{st.Context, st, st.values}) == scs.Modified {
 		st.m.engine.Log().WarnContext(st.Context, "session values changed after the first byte of the answer are lost")
+	}
+}
+
+// leave is for a handler that panics: what it did to the session has happened, so whoever answers in its stead sends the
+// cookie. Its values are not saved.
+func (st *slot) leave() {
+	if !st.done && !st.began {
+		st.setCookie()
 	}
 }

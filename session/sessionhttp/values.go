@@ -13,13 +13,19 @@ import (
 // newValues makes the session manager that applications keep their values in. It is a literal: scs.New starts a
 // goroutine. It has no idle timeout, or every read would be a write.
 func newValues() *scs.SessionManager {
+	gob.Register(time.Time{}) // scs reads times, and gob does not know them by itself
 	m := &scs.SessionManager{
 		Store:    valueStore{},
 		Codec:    codec{},
-		Lifetime: 100 * 365 * 24 * time.Hour, // the engine's deadlines count, never this one
+		Lifetime: century,
 	}
 	return m
 }
+
+// century is how long scs is told that its data lives: the engine's deadlines count, never scs's.
+const century = 100 * 365 * 24 * time.Hour
+
+func never() time.Time { return time.Now().Add(century) }
 
 // contextKeyOf finds out under which key a session manager looks for its data.
 func contextKeyOf(m *scs.SessionManager) any {
@@ -61,8 +67,11 @@ func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
 
 func (codec) Decode(b []byte) (time.Time, map[string]any, error) {
 	values := map[string]any{}
+	if len(b) == 0 {
+		return never(), values, nil
+	}
 	err := gob.NewDecoder(bytes.NewReader(b)).Decode(&values)
-	return time.Now().Add(100 * 365 * 24 * time.Hour), values, err
+	return never(), values, err
 }
 
 // valueStore is the store that scs sees: the row that the middleware has read already. It has no authority: it cannot
@@ -73,11 +82,10 @@ var errNoAuthority = errors.New("sessionhttp: scs values cannot end or renew a s
 
 func (valueStore) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
 	st, ok := ctx.Value(slotKey{}).(*slot)
-	if !ok || token == "" || token != st.session.ID() {
+	if !ok || token != st.token() {
 		return nil, false, nil
 	}
-	values := st.session.Values()
-	return values, len(values) > 0, nil
+	return st.session.Values(), true, nil
 }
 
 func (valueStore) CommitCtx(ctx context.Context, _ string, b []byte, _ time.Time) error {
