@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -106,8 +107,14 @@ func (p *Principal) put(b []byte) {
 	copy(b[24:40], tie.Certificate[:sha256.Size/2])
 }
 
+// putTime writes the nanoseconds since 1970, zero for none. What is too late for that is written as the last time that
+// is not.
 func putTime(b []byte, t time.Time) {
-	if !t.IsZero() {
+	switch last := time.Unix(0, math.MaxInt64); {
+	case t.IsZero():
+	case t.After(last):
+		binary.BigEndian.PutUint64(b, math.MaxInt64)
+	default:
 		binary.BigEndian.PutUint64(b, uint64(t.UnixNano()))
 	}
 }
@@ -203,24 +210,27 @@ func Decode(b []byte) (State, error) {
 	return s, nil
 }
 
+// state is the state that a body holds, if it holds that and nothing else.
 func (b body) state(kind StateKind) (State, bool) {
 	switch kind {
 	case KindGuest:
 		return Guest{}, b == body{}
 	case KindAuthenticating:
-		if b.Login == nil || b.Login.Method.Check() != nil || len(b.Login.Evidence) >= len(b.Login.Method.Steps) {
+		l := b.Login
+		if l == nil || b != (body{Login: l}) || !l.sound(Subject{}) {
 			return nil, false
 		}
-		return Authenticating{*b.Login}, true
+		return Authenticating{*l}, true
 	case KindPending:
-		if b.Onboarding == nil {
+		o := b.Onboarding
+		if o == nil || b != (body{Onboarding: o}) || !o.sound() {
 			return nil, false
 		}
-		return Pending{*b.Onboarding}, true
+		return Pending{*o}, true
 	case KindAuthenticated:
 		return b.authenticated()
 	case KindEnded:
-		if b.Ended == nil {
+		if b.Ended == nil || b != (body{Ended: b.Ended}) {
 			return nil, false
 		}
 		return *b.Ended, true
@@ -245,15 +255,63 @@ func (b body) authenticated() (State, bool) {
 		return nil, false
 	}
 	a := Authenticated{person: b.Person, device: b.Device}
+	ok := true
+	only := body{Person: b.Person, Device: b.Device}
 	switch {
 	case b.StepUp != nil:
-		a.running = *b.StepUp
+		a.running, only.StepUp = *b.StepUp, b.StepUp
+		ok = a.person != nil && b.StepUp.Login.sound(a.person.Subject)
 	case b.SignOn != nil:
-		a.running = *b.SignOn
+		a.running, only.SignOn = *b.SignOn, b.SignOn
+		ok = a.soundSignOn(b.SignOn.Login)
 	case b.Enrolling != nil:
-		a.running = *b.Enrolling
+		a.running, only.Enrolling = *b.Enrolling, b.Enrolling
+		ok = a.person != nil
 	case b.Onboarding != nil:
-		a.running = *b.Onboarding
+		a.running, only.Onboarding = *b.Onboarding, b.Onboarding
+		ok = a.person == nil && b.Onboarding.sound() && b.Onboarding.Login.Subject.Tenant == a.device.Subject.Tenant
 	}
-	return a, true
+	return a, ok && b == only
+}
+
+func (a Authenticated) soundSignOn(l Login) bool {
+	var start Subject
+	if on := l.Method.On; on != "" {
+		if a.device == nil || a.device.Method.Name != on {
+			return false
+		}
+		start.Tenant = a.device.Subject.Tenant
+	}
+	return l.sound(start)
+}
+
+// sound reports whether a stored login under way is one that [Apply] could have left: its evidence satisfies the steps
+// passed, a step is left, and from start the evidence leads to its subject.
+func (l Login) sound(start Subject) bool {
+	return len(l.Evidence) < len(l.Method.Steps) && l.leadsTo(start)
+}
+
+// leadsTo is sound for a login that may have no step left.
+func (l Login) leadsTo(start Subject) bool {
+	if l.Method.Check() != nil || len(l.Evidence) > len(l.Method.Steps) || l.Failures < 0 || l.Failures >= MaxFailures {
+		return false
+	}
+	for i := range l.Evidence {
+		ev := l.Evidence[i]
+		if l.Method.Steps[i].accepts(ev, time.Time{}, ev.At) != "" || shown(l.Evidence[:i], &ev) {
+			return false
+		}
+		var err error
+		if start, err = start.Narrow(ev.Subject); err != nil {
+			return false
+		}
+	}
+	return start == l.Subject
+}
+
+// sound reports whether a stored workflow is one that [Apply] could have opened: exactly the leading ambient steps of its
+// method are proven, of the invited user.
+func (o Onboarding) sound() bool {
+	l := o.Login
+	return l.Subject.User != "" && l.leadsTo(l.Subject) && len(l.Evidence) == l.Method.leading()
 }

@@ -98,6 +98,15 @@ func (m Method) Check() error {
 	return nil
 }
 
+// leading is how many steps the method begins with that ambient factors alone can pass.
+func (m Method) leading() int {
+	n := slices.IndexFunc(m.Steps, func(s Step) bool { return slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return !f.Ambient }) })
+	if n < 0 {
+		return len(m.Steps)
+	}
+	return n
+}
+
 // Device reports whether the method yields a device principal: a step of it identifies a device.
 func (m Method) Device() bool {
 	return slices.ContainsFunc(m.Steps, func(s Step) bool {

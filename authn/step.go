@@ -231,28 +231,23 @@ func (e Redeem) onboarding(s State) (Onboarding, error) {
 	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Method.Check() != nil {
 		return refuse(ReasonIllegal)
 	}
+	if len(e.Evidence) != e.Method.leading() {
+		return refuse(ReasonWrongStep)
+	}
 	subject := e.Subject
-	for i, step := range e.Method.Steps {
-		ambient := !slices.ContainsFunc(step.AnyOf, func(f Factor) bool { return !f.Ambient })
-		if !ambient {
-			if len(e.Evidence) != i {
-				return refuse(ReasonWrongStep)
-			}
-			break
-		}
-		if i >= len(e.Evidence) {
-			return refuse(ReasonWrongStep)
-		}
-		ev := e.Evidence[i]
-		if why := step.accepts(ev, e.At, e.At); why != "" {
+	for i, ev := range e.Evidence {
+		if why := e.Method.Steps[i].accepts(ev, e.At, e.At); why != "" {
 			return refuse(why)
+		}
+		if shown(e.Evidence[:i], &ev) {
+			return refuse(ReasonRepeated)
 		}
 		var err error
 		if subject, err = subject.Narrow(ev.Subject); err != nil {
 			return refuse(ReasonSubject)
 		}
 	}
-	if !subject.Valid() || len(e.Evidence) > len(e.Method.Steps) {
+	if !subject.Valid() {
 		return refuse(ReasonSubject)
 	}
 	l := Login{ID: e.ID, Method: e.Method, Subject: subject, Names: e.Names, Evidence: slices.Clip(e.Evidence), Began: e.At,
@@ -389,7 +384,9 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 		if why := l.Challenge.answered(ev.Factor, e.Challenge, e.At); why != "" {
 			return proof{}, illegal(s, e, why)
 		}
-		began = l.Challenge.Issued
+		if l.Challenge.Issued.After(began) {
+			began = l.Challenge.Issued
+		}
 	} else if e.Challenge != "" {
 		return proof{}, illegal(s, e, ReasonWrongStep)
 	}
