@@ -57,7 +57,8 @@ func (p *Policy) eachOffer(q Query, use func(authn.Method) bool) {
 				return
 			}
 		}
-		if !q.AnyRoute || r.Route == "" && r.Tenant == "" {
+		// Below a rule for every route nothing else can match: not for this tenant, on any route.
+		if !q.AnyRoute || everyRoute(r.Route) {
 			return
 		}
 	}
@@ -106,7 +107,7 @@ func (p *Policy) FloorsFor(q Query) []authn.Requirement {
 	var floors []authn.Requirement
 	for i := range p.Floors {
 		f := &p.Floors[i]
-		if f.Route != "" && (q.AnyRoute || !MatchRoute(f.Route, q.Route)) || f.Tenant != "" && f.Tenant != q.Tenant {
+		if !everyRoute(f.Route) && (q.AnyRoute || !MatchRoute(f.Route, q.Route)) || f.Tenant != "" && f.Tenant != q.Tenant {
 			continue
 		}
 		floors = append(floors, f.Requirement)
@@ -124,6 +125,9 @@ func (p *Policy) Floor(name string) (authn.Requirement, bool) {
 	return authn.Requirement{}, false
 }
 
+// everyRoute reports whether a pattern matches every path.
+func everyRoute(pattern string) bool { return pattern == "" || pattern == "/*" }
+
 // MatchRoute reports whether a cleaned path matches a pattern: exactly, or by a prefix that ends in "/*", which includes
 // the path without it.
 func MatchRoute(pattern, cleaned string) bool {
@@ -136,7 +140,7 @@ func MatchRoute(pattern, cleaned string) bool {
 }
 
 // CleanPath cleans the path of a request as it came, still escaped. It refuses what servers read in different ways:
-// encoded slashes, dots and backslashes, a backslash, NUL. A path that is clean already is given back as it is.
+// encoded slashes, dots and backslashes, a backslash, control characters. A path that is clean already is given back as it is.
 func CleanPath(escaped string) (string, bool) {
 	plain := true
 	for i := 0; i < len(escaped); i++ {
@@ -148,8 +152,11 @@ func CleanPath(escaped string) (string, bool) {
 			if i+2 >= len(escaped) {
 				return "", false
 			}
+			if escaped[i+1] < '2' { // a control character
+				return "", false
+			}
 			switch strings.ToLower(escaped[i+1 : i+3]) {
-			case "2f", "2e", "5c", "00":
+			case "2f", "2e", "5c", "7f":
 				return "", false
 			}
 		case c == '/' && i+1 < len(escaped) && (escaped[i+1] == '/' || escaped[i+1] == '.'):
@@ -183,7 +190,7 @@ func (p *Policy) Origin(host string) (Origin, bool) {
 		if strings.HasPrefix(o.URL, "http:") {
 			port = ":80"
 		}
-		if bare, ok := strings.CutSuffix(host, port); ok && bare == o.Host {
+		if bare, ok := strings.CutSuffix(host, port); ok && bare == o.Host && strings.LastIndexByte(bare, ':') <= strings.LastIndexByte(bare, ']') {
 			return *o, true
 		}
 	}

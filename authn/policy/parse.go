@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -26,16 +27,27 @@ const (
 
 // Load reads a policy file and everything that it names. kinds are the kinds of factors that it may use.
 func Load(file string, kinds ...Kind) (*Policy, error) {
+	p, _, err := load(file, kinds)
+	return p, err
+}
+
+// load is Load. It gives the sums of the files as they were read, good or not.
+func load(file string, kinds []Kind) (*Policy, map[string][]byte, error) {
 	src, err := readBounded(file, maxPolicyFile)
 	if err != nil {
-		return nil, &Error{File: file, Message: err.Error()}
+		return nil, map[string][]byte{file: sumOf(nil, err)}, &Error{File: file, Message: err.Error()}
 	}
-	return Parse(file, src, kinds...)
+	s := newSource(file, src)
+	p, err := s.parse(src, kinds)
+	return p, s.sums, err
 }
 
 // Parse is Load for content that was read already. Paths in it are relative to the folder of file.
 func Parse(file string, src []byte, kinds ...Kind) (*Policy, error) {
-	s := newSource(file, src)
+	return newSource(file, src).parse(src, kinds)
+}
+
+func (s *source) parse(src []byte, kinds []Kind) (*Policy, error) {
 	root, err := s.root(src)
 	if err != nil {
 		return nil, err
@@ -44,12 +56,13 @@ func Parse(file string, src []byte, kinds ...Kind) (*Policy, error) {
 	if err := s.structure(root, reflect.ValueOf(&in).Elem()); err != nil {
 		return nil, err
 	}
-	r := &reader{source: s, in: &in, policy: &Policy{File: file}, root: root}
+	r := &reader{source: s, in: &in, policy: &Policy{File: s.file}, root: root}
 	for _, read := range []func() error{r.version, r.origins, r.anchors, func() error { return r.factors(kinds) }, r.methods, r.rules, r.floors, r.limits, r.whole} {
 		if err := read(); err != nil {
 			return nil, err
 		}
 	}
+	r.warn()
 	r.policy.Files, r.policy.Epoch, r.policy.sums = s.files, s.epoch(), s.sums
 	return r.policy, nil
 }
@@ -348,6 +361,11 @@ func (r *reader) anchors() error {
 		case e.Tenant != "" && len(e.Tenants) > 0:
 			return r.at(p.at, "anchor %q: give tenant (its owner) or tenants (that the portal's anchor speaks for), not both", p.key)
 		}
+		for i, tenant := range e.Tenants {
+			if slices.Contains(e.Tenants[:i], tenant) {
+				return r.at(nodeAt(p.value, fmt.Sprintf("tenants[%d]", i)), "anchor %q: tenant %q is here twice", p.key, tenant)
+			}
+		}
 		certs, err := r.caFile(e.CA)
 		if err != nil {
 			return err
@@ -377,7 +395,10 @@ func (r *reader) caFile(p positioned) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
+// caCertificates reads certificates in PEM. Text before each of them is let be, as RFC 7468 section 5.2 has it; what looks
+// like a block and is not read is an error, for pem.Decode passes it over.
 func caCertificates(b []byte) (certs []*x509.Certificate, why string) {
+	begun := bytes.Count(b, []byte("-----BEGIN"))
 	for len(bytes.TrimSpace(b)) > 0 {
 		block, rest := pem.Decode(b)
 		if block == nil {
@@ -397,6 +418,9 @@ func caCertificates(b []byte) (certs []*x509.Certificate, why string) {
 	}
 	if len(certs) == 0 {
 		return nil, "the CA file is empty"
+	}
+	if len(certs) != begun {
+		return nil, "the CA file holds a damaged block"
 	}
 	return certs, ""
 }
@@ -573,7 +597,7 @@ func (r *reader) route(p *positioned) (string, error) {
 		return p.text, nil
 	}
 	clean, ok := CleanPath(plain)
-	if !ok || clean != plain || strings.ContainsAny(plain, "*?#%") {
+	if !ok || p.text == "//*" || clean != plain || strings.ContainsAny(plain, "*?#%") {
 		return "", r.at(p.node, "a route is a clean path such as /admin/keys, or a prefix such as /admin/*")
 	}
 	return p.text, nil
@@ -592,6 +616,9 @@ func (r *reader) rules() error {
 		for _, name := range e.Methods {
 			if r.policy.method(name.text) == nil {
 				return r.at(name.node, "there is no method %q: there are %s", name.text, strings.Join(r.methodNames(), ", "))
+			}
+			if slices.Contains(rule.Methods, name.text) {
+				return r.at(name.node, "method %q is here twice", name.text)
 			}
 			rule.Methods = append(rule.Methods, name.text)
 		}
@@ -621,10 +648,10 @@ func (r Rule) covers(o Rule) bool {
 	if r.Tenant != "" && r.Tenant != o.Tenant {
 		return false
 	}
-	if r.Route == "" {
+	if everyRoute(r.Route) {
 		return true
 	}
-	if o.Route == "" {
+	if everyRoute(o.Route) {
 		return false
 	}
 	plain, _ := strings.CutSuffix(o.Route, "/*")
@@ -662,7 +689,7 @@ func (r *reader) floors() error {
 func (r *reader) checkFloor(e floorEntry, f Floor) error {
 	switch {
 	case e.Name != "" && !goodName(string(e.Name)):
-		return r.at(e.Node, "the name of a floor is lower-case letters, digits, - and _, at most 64")
+		return r.at(nodeAt(e.Node, "name"), "the name of a floor is lower-case letters, digits, - and _, at most 64")
 	case e.AAL != nil && (*e.AAL < 1 || *e.AAL > 3):
 		return r.at(nodeAt(e.Node, "aal"), "aal is 1, 2 or 3")
 	case f.Requirement.Empty():
@@ -719,6 +746,9 @@ func (r *reader) reachable(f Floor) bool {
 			if f.Requirement.Reachable(r.policy.method(name).Method) {
 				return true
 			}
+		}
+		if rule.covers(Rule{Route: f.Route, Tenant: f.Tenant}) {
+			return false // the rules below it are never asked where the floor binds
 		}
 	}
 	return false

@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"bytes"
+	"encoding/pem"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -266,4 +269,176 @@ func TestGoodOrigins(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", c.text, p.Origins[0], c.want)
 		}
 	}
+}
+
+func TestBrokenNames(t *testing.T) {
+	const rule, floor = "{ methods: [admin, api] }", "aal: 2, phishing_resistant: true"
+	checkBroken(t, []broken{
+		{"  org: {", "  ^Org: {", "the name of a factor is lower-case letters"},
+		{"  org: {", "  ^-org: {", "the name of a factor is lower-case letters"},
+		{"  org: {", "  ^o.g: {", "the name of a factor is lower-case letters"},
+		{"  org: {", "  ^" + strings.Repeat("o", 65) + ": {", "at most 64"},
+		{"  staff: {", "  ^Staff: {", "the name of a anchor is lower-case letters"},
+		{"  desk: {", "  ^des/k: {", "the name of a method is lower-case letters"},
+		{"name: admin, route", "name: ^Admin, route", "the name of a floor is lower-case letters"},
+		{"[cert, key], session", "[cert, ^kye], session", `there is no factor "kye": there are cert, org, box, key`},
+		{"[cert, key], session", "[cert, { any_of: [key, ^kye] }], session", `there is no factor "kye"`},
+		{"[kiosk, desk]", "[kiosk, ^dusk]", `there is no method "dusk": there are admin, kiosk, desk, api`},
+		{floor, "factors: [^kye]", `there is no factor "kye"`},
+		{"kind: fake, proves: tenant", "kind: ^fido3", `factor "org": this program has no kind "fido3": it has fake`},
+		{"kind: fake, proves: tenant", "kind: ^5", "text is wanted here"},
+		{"org: { kind: fake, proves: tenant, ambient", "^org: { ambient", `factor "org": kind is missing`},
+		{"anchors: [staff]", "anchors: [^stuff]", `anchors[0]: factor "cert": there is no anchor "stuff"`},
+		{"proves: tenant", "proves: tenant, extra: ^gone.txt", `extra: factor "org": cannot be read`},
+
+		{"ca: staff.crt, tenant: corp", "ca: ^gone.crt", "the CA file cannot be read"},
+		{"  staff: { ca: staff.crt, tenant: corp }", "  ^staff: { tenant: corp }", `anchor "staff": ca is missing`},
+		{"  staff: { ca: staff.crt, tenant: corp }", "  ^staff: { ca: staff.crt, tenant: a, tenants: [b] }", `anchor "staff": give tenant`},
+		{"tenant: corp }", `tenant: ^"" }`, "this is empty"},
+		{"tenant: corp }", `tenants: [^""] }`, "this is empty"},
+		{"tenant: corp }", `tenants: [a, ^a] }`, `tenant "a" is here twice`},
+
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [], session", `method "admin": steps are missing`},
+		{"  desk: { steps: [key], on: kiosk }", "  ^desk: { on: kiosk }", `method "desk": steps are missing`},
+		{"[cert, key], session", "[cert, ^{ any_of: [] }], session", "a step needs a factor"},
+		{"[cert, key], session", "[cert, ^{}], session", "a step needs a factor"},
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [cert, { any_of: [key, key] }], session", "a factor is twice in one step"},
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [key, key], session", `factor "key" is in two steps`},
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [{ any_of: [key, org] }], session", `method "admin" can end without naming a user`},
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [org], session", `method "admin" can end without naming a user`},
+		{"steps: [cert], each_request", "steps: [cert, ^key], each_request", `"key" must be asked and cannot be part of it`},
+		{"steps: [cert], each_request", "steps: [{ any_of: [cert, ^key] }], each_request", `"key" must be asked`},
+		{"session: { idle: 15m, absolute: 8h }", "session: ^{ idle: 9h, absolute: 8h }", "idle is longer than absolute"},
+		{"session: { idle: 15m, absolute: 8h }", "session: ^{ absolute: 721h }", "a session lives at most 720h"},
+		{"session: { idle: 15m, absolute: 8h }", "session: ^{ idle: 13h }", "idle is longer than absolute"},
+		{"  admin: { steps: [cert, key], session", "  ^admin: { steps: [cert, key], login: 61m, session", "a login takes an hour at most"},
+		{"on: kiosk", "on: ^kiosks", `there is no method "kiosks"`},
+		{"on: kiosk", "on: ^desk", `"desk" does not make a device principal`},
+		{"on: kiosk", "on: ^admin", `"admin" does not make a device principal`},
+		{"on: kiosk", `on: ^""`, "this is empty"},
+		{"kiosk: { steps: [box] }", "kiosk: { steps: [box], on: ^kiosk }", "makes a device principal itself"},
+
+		{"route: /kiosk/*", "route: ^kiosk", "a route is a clean path"},
+		{"route: /kiosk/*", `route: ^""`, "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/kiosk/", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/kiosk*", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a/*/b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a//b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a/../b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a/./b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a%20b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a?b", "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^/a/*/*", "a route is a clean path"},
+		{"route: /kiosk/*", `route: ^"/a\\b"`, "a route is a clean path"},
+		{"route: /kiosk/*", "route: ^//*", "a route is a clean path"},
+		{"{ route: /kiosk/*, methods: [kiosk, desk] }", "^{ route: /kiosk/* }", "a rule needs methods"},
+		{rule, "^{ methods: [] }", "a rule needs methods"},
+		{rule, `{ tenant: ^"", methods: [admin] }`, "this is empty"},
+		{rule, "{ methods: [admin, ^admin] }", `method "admin" is here twice`},
+		{rule, rule + "\n  - ^{ tenant: corp, methods: [admin] }", "this rule can never match: rule 2 matches everything"},
+		{rule, "{ route: /*, methods: [admin] }\n  - ^{ methods: [admin] }", "this rule can never match: rule 2"},
+		{rule, "{ methods: [admin] }\n  - ^route: /a\n    methods: [admin]", "this rule can never match: rule 2"},
+		{"{ route: /kiosk/*, methods: [kiosk, desk] }", "{ route: /kiosk/*, methods: [kiosk, desk] }\n  - ^{ route: /kiosk, methods: [kiosk] }", "rule 1 matches"},
+		{"{ route: /kiosk/*, methods: [kiosk, desk] }", "{ route: /kiosk/*, methods: [kiosk, desk] }\n  - ^{ route: /kiosk/a/*, tenant: a, methods: [kiosk] }", "rule 1 matches"},
+
+		{floor, floor + " }\n  - ^{ name: admin, aal: 1", `the floor "admin" is here twice`},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ name: admin }", "a floor asks for something"},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ phishing_resistant: false }", "a floor asks for something"},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ route: /admin/*, aal: 3 }", "no method on offer here can meet this floor"},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ hardware: true }", "no method on offer here can meet this floor"},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ factors: [org] }", "no method on offer here can meet this floor"},
+		{"{ name: admin, route: /admin/*, aal: 2, phishing_resistant: true }", "^{ route: /kiosk/*, factors: [cert] }", "no method on offer here can meet this floor"},
+
+		{"per_credential: 3", "per_credential: ^0", "per_credential is between 1 and 1000000"},
+		{"per_credential: 3", "per_source: ^1000001", "per_source is between 1 and 1000000"},
+		{"per_credential: 3", "per_tenant: ^-1", "per_tenant is between 1 and 1000000"},
+		{"window: 10m", "window: ^1ms", "window is between 1s and 720h"},
+		{"window: 10m", "window: ^721h", "window is between 1s and 720h"},
+	})
+}
+
+func TestMissingParts(t *testing.T) {
+	folder := folderWith(t)
+	const head, factor = "^version: 1\norigin: https://a.example\n", "factors:\n  key: { kind: fake, proves: user }\n"
+	const method = "methods:\n  m: { steps: [key] }\n"
+	for _, c := range []struct{ text, says string }{
+		{head, "factors are missing"},
+		{head + "factors: {}\n", "factors are missing"},
+		{head + factor, "methods are missing"},
+		{head + factor + "methods: {}\n", "methods are missing"},
+		{head + factor + method, "rules are missing"},
+		{head + factor + method + "rules: []\n", "rules are missing"},
+	} {
+		checkText(t, folder, c.text, c.says)
+	}
+}
+
+func TestBrokenCA(t *testing.T) {
+	good, leaf := certificate(t, true), certificate(t, false)
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for name, c := range map[string]struct {
+		content []byte
+		says    string
+	}{
+		"empty":            {nil, "the CA file is empty"},
+		"blank":            {[]byte("\n \n"), "the CA file is empty"},
+		"text":             {[]byte("hello"), "no PEM certificate"},
+		"der":              {[]byte{0x30, 0x03, 2, 1, 1}, "no PEM certificate"},
+		"leaf":             {leaf, "not a CA's"},
+		"leaf after a CA":  {join(good, leaf), "not a CA's"},
+		"key":              {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("s3cret")}), "holds a PRIVATE KEY"},
+		"key after a CA":   {join(good, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: []byte("s3cret")})), "holds a EC PRIVATE KEY"},
+		"garbage after":    {join(good, []byte("garbage\n")), "no PEM certificate"},
+		"damaged before":   {join(good[:len(good)/2], []byte("\n"), good), "damaged block"},
+		"damaged between":  {join(good, bytes.Replace(good, []byte("\n"), []byte("\n*"), 2), good), "damaged block"},
+		"truncated":        {good[:len(good)/2], "no PEM certificate"},
+		"not X.509":        {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}), "cannot be parsed"},
+		"larger than 16 M": {bytes.Repeat([]byte("\n"), maxOtherFile+1), "larger than 16777216 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			writeFile(t, folder, "staff.crt", c.content)
+			checkText(t, folder, strings.Replace(baseText, "ca: staff", "ca: ^staff", 1), c.says)
+			_, err := parseIn(folder, baseText)
+			if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "czNjcmV0") {
+				t.Error("the error holds the key")
+			}
+		})
+	}
+	t.Run("a folder", func(t *testing.T) {
+		folder := t.TempDir()
+		writeFile(t, folder, "staff.crt/in", nil)
+		checkText(t, folder, strings.Replace(baseText, "ca: staff", "ca: ^staff", 1), "the CA file cannot be read")
+	})
+}
+
+func TestLoadErrors(t *testing.T) {
+	folder := t.TempDir()
+	writeFile(t, folder, "big", bytes.Repeat([]byte("#"), maxPolicyFile+1))
+	for name, says := range map[string]string{"gone": "no such file", "big": "larger than 1048576 bytes", ".": ""} {
+		_, err := Load(filepath.Join(folder, name), fakeKind{"fake"})
+		if at, ok := errors.AsType[*Error](err); !ok || !strings.Contains(at.Message, says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	folder := folderWith(f)
+	for _, text := range []string{baseText, tenantsText, "", "a: &a [*a]", "version: 1\n? [a]\n: b", "version: 1\nrules: [{}]", "{", "- - -", "a: |\n  b", "%YAML 1.2\n---\n"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := parseIn(folder, text)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("%v, %v", p, err)
+		}
+		if err == nil {
+			return
+		}
+		at, ok := errors.AsType[*Error](err)
+		if !ok || at.Line < 0 || at.Line > strings.Count(text, "\n")+1 {
+			t.Errorf("%#v", err)
+		}
+	})
 }

@@ -21,7 +21,8 @@ type Policy struct {
 	Floors  []Floor
 	Limits  Limits
 
-	sums map[string][]byte // of the content of Files
+	sums     map[string][]byte // of the content of Files
+	warnings []Error
 }
 
 // Origin is one origin that browsers see.

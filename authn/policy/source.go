@@ -25,7 +25,7 @@ type source struct {
 	file  string
 	lines []string
 	files []string          // read for it, the policy first
-	sums  map[string][]byte // of their content
+	sums  map[string][]byte // of their content, and of the state of those that could not be read
 }
 
 func newSource(file string, src []byte) *source {
@@ -38,8 +38,16 @@ func (s *source) saw(path string, content []byte) {
 	if _, ok := s.sums[path]; !ok {
 		s.files = append(s.files, path)
 	}
+	s.sums[path] = sumOf(content, nil)
+}
+
+// sumOf tells one state of a file from another, of one that cannot be read too.
+func sumOf(content []byte, err error) []byte {
+	if err != nil {
+		content = []byte("unreadable: " + err.Error())
+	}
 	sum := sha256.Sum256(content)
-	s.sums[path] = sum[:]
+	return sum[:]
 }
 
 // epoch is derived from the content of every file that was read, and never zero.
@@ -88,6 +96,7 @@ func (s *source) read(path string) ([]byte, error) {
 	full := s.resolve(path)
 	b, err := readBounded(full, maxOtherFile)
 	if err != nil {
+		s.sums[full] = sumOf(nil, err)
 		return nil, err
 	}
 	s.saw(full, b)

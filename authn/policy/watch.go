@@ -3,7 +3,6 @@ package policy
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"time"
 )
 
@@ -12,7 +11,7 @@ import (
 type Watcher struct {
 	kinds   []Kind
 	current *Policy
-	broken  [sha256.Size]byte // the state of the files that was reported as broken
+	broken  map[string][]byte // sums of the files of the policy that was reported as broken; nil: none was
 }
 
 // NewWatcher watches the files of a policy that was loaded.
@@ -21,36 +20,35 @@ func NewWatcher(p *Policy, kinds ...Kind) *Watcher { return &Watcher{kinds: kind
 // Check looks at the files. It returns the new policy if they changed and are good. If they changed and are not, it
 // returns the error, once for each content, and the old policy stays the one that is compared with.
 func (w *Watcher) Check() (p *Policy, changed bool, err error) {
-	state, same := w.look()
-	if same || state == w.broken {
+	switch {
+	case unchanged(w.current.File, w.current.sums):
+		w.broken = nil
+		return w.current, false, nil
+	case w.broken != nil && unchanged(w.current.File, w.broken):
 		return w.current, false, nil
 	}
-	fresh, err := Load(w.current.File, w.kinds...)
+	fresh, sums, err := load(w.current.File, w.kinds)
 	if err != nil {
-		w.broken = state
+		w.broken = sums
 		return w.current, false, err
 	}
-	w.current, w.broken = fresh, [sha256.Size]byte{}
+	w.current, w.broken = fresh, nil
 	return fresh, true, nil
 }
 
-// look compares the files with what was read. state tells one content of them from another.
-func (w *Watcher) look() (state [sha256.Size]byte, same bool) {
-	h := sha256.New()
-	same = true
-	for _, f := range w.current.Files {
-		b, err := readBounded(f, maxOtherFile)
-		if err != nil {
-			b = []byte("unreadable: " + err.Error())
+// unchanged reports whether all files have the content that they were read with.
+func unchanged(policyFile string, sums map[string][]byte) bool {
+	for path, sum := range sums {
+		limit := int64(maxOtherFile)
+		if path == policyFile {
+			limit = maxPolicyFile
 		}
-		sum := sha256.Sum256(b)
-		h.Write(sum[:])
-		if !bytes.Equal(sum[:], w.current.sums[f]) {
-			same = false
+		b, err := readBounded(path, limit)
+		if !bytes.Equal(sum, sumOf(b, err)) {
+			return false
 		}
 	}
-	h.Sum(state[:0])
-	return state, same
+	return true
 }
 
 // Run calls Check at every interval until ctx ends. use gets each new policy; if it fails the old one stays in force and
