@@ -37,6 +37,8 @@ type Tie struct {
 	Bind        Bind              `json:"bind"`
 	Certificate [sha256.Size]byte `json:"certificate"` // SHA-256 of the certificate (RFC 8705 section 3.1)
 	Key         [sha256.Size]byte `json:"key"`         // SHA-256 of its SubjectPublicKeyInfo
+	Serial      [sha256.Size]byte `json:"serial"`      // SHA-256 of its issuer and serial number, as a deny list has them
+	Holder      [sha256.Size]byte `json:"holder"`      // SHA-256 of its subject's name, as a deny list has it
 	Anchor      string            `json:"anchor"`      // name of the trust anchor the path ended in
 	Source      string            `json:"source"`      // where the certificate was seen: "tls" or the name of a terminator
 }

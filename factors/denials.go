@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// Denial is one entry of the operator's list of certificates that are refused, whatever else says that they are good.
+// Denial is one entry of the list of certificates that are refused, whatever else says that they are good.
 type Denial struct {
 	ID      string
+	Tenant  string // for which it holds; empty: for all, an entry of the portal's own
 	By      DenialBy
 	Value   string // see DenialBy
 	Note    string
@@ -30,12 +31,29 @@ const (
 
 // Denials is the list in force. It is safe for concurrent use.
 type Denials interface {
-	// Denied reports whether a certificate is on the list. An error means that the list could not be read: refuse.
-	Denied(ctx context.Context, now time.Time, c *x509.Certificate) (bool, error)
-	// DeniedDigest is Denied for a certificate that is known by its digests alone, such as the one that a session was won
-	// with and that has since been renewed: the SHA-256 of the certificate and of its SubjectPublicKeyInfo. Entries by
-	// serial and by subject cannot be found this way.
-	DeniedDigest(ctx context.Context, now time.Time, certificate, key [sha256.Size]byte) (bool, error)
+	// Denied reports whether a certificate is on the list for a tenant, or for all. An error means that the list could
+	// not be read: refuse.
+	Denied(ctx context.Context, now time.Time, tenant string, m Marks) (bool, error)
+}
+
+// Marks are what a certificate is found on the list by. A session keeps those of the certificate that it was won with, so
+// that a denial of that one is found after it was renewed.
+type Marks struct {
+	Certificate [sha256.Size]byte // SHA-256 of the certificate
+	Key         [sha256.Size]byte // SHA-256 of its SubjectPublicKeyInfo
+	Serial      [sha256.Size]byte // SHA-256 of the Value that a denial by serial has
+	Subject     [sha256.Size]byte // SHA-256 of the Value that a denial by subject has
+}
+
+// MarksOf computes the marks of a certificate.
+func MarksOf(c *x509.Certificate) Marks {
+	values := CertificateDenials(c)
+	return Marks{
+		Certificate: sha256.Sum256(c.Raw),
+		Key:         sha256.Sum256(c.RawSubjectPublicKeyInfo),
+		Serial:      sha256.Sum256([]byte(values[1].Value)),
+		Subject:     sha256.Sum256([]byte(values[3].Value)),
+	}
 }
 
 // CertificateDenials are the four entries that would deny this certificate, narrowest first.

@@ -68,8 +68,8 @@ func (a *Admin) stillAdmin(ctx context.Context) error {
 	return nil
 }
 
-// Operate gives the administration of a tenant to the program itself, to set up what it needs. Never call it in the name
-// of a caller.
+// Operate gives the administration of a tenant to the program itself, to set up what it needs. With an empty tenant it is
+// for the deny list and the events of the portal. Never call it in the name of a caller.
 func (e *Engine) Operate(tenant string) *Admin {
 	return &Admin{engine: e, tenant: tenant, fence: func(context.Context) error { return nil }}
 }
@@ -354,8 +354,9 @@ func (a *Admin) EndUserSessions(ctx context.Context, user string) (int, error) {
 	return n, a.record(ctx, Event{What: SessionRevoked, Reason: ReasonRevokedByAdmin, User: u.ID, Name: u.Name})
 }
 
-// Deny puts a certificate on the deny list: it proves nothing from the next request on, anywhere within a second. With
-// [factors.DenyCertificate] the sessions that are tied to it have ended when Deny returns.
+// Deny puts a certificate on the deny list of the tenant: it proves nothing there from the next request on, anywhere within
+// a second. With [factors.DenyCertificate] the tenant's sessions that are tied to it have ended when Deny returns. Where
+// the program itself administers no tenant ([Engine.Operate] of ""), all of it is true of every tenant.
 func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 	if !goodDenial(d) {
 		return ErrBadRequest
@@ -367,14 +368,14 @@ func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
-	d.ID, d.Created = id, a.engine.now()
+	d.ID, d.Tenant, d.Created = id, a.tenant, a.engine.now()
 	if err := a.engine.store.AddDenial(ctx, d); err != nil {
 		return broken("deny certificate", err)
 	}
 	a.engine.denials.forget()
 	if d.By == factors.DenyCertificate {
 		digest, _ := parseDigest(d.Value)
-		if _, err := a.engine.store.EndSessions(ctx, Match{Certificate: &digest}, a.engine.now()); err != nil {
+		if _, err := a.engine.store.EndSessions(ctx, Match{Tenant: a.tenant, Certificate: &digest}, a.engine.now()); err != nil {
 			return broken("end sessions", err)
 		}
 	}
@@ -388,19 +389,28 @@ func (a *Admin) DenyCertificate(ctx context.Context, c *x509.Certificate, note s
 	return a.Deny(ctx, d)
 }
 
-// Denials lists what is denied.
+// Denials lists what the tenant denies, oldest first.
 func (a *Admin) Denials(ctx context.Context) ([]factors.Denial, error) {
 	all, err := a.engine.store.ListDenials(ctx)
-	return all, broken("list denials", err)
+	if err != nil {
+		return nil, broken("list denials", err)
+	}
+	var own []factors.Denial
+	for _, d := range all {
+		if d.Tenant == a.tenant {
+			own = append(own, d)
+		}
+	}
+	return own, nil
 }
 
-// Allow takes a denial back.
+// Allow takes a denial of the tenant's back.
 func (a *Admin) Allow(ctx context.Context, id string) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
 	return a.recorded(ctx, Event{What: CertificateAllowed, Detail: "denial " + id}, true, func() error {
-		err := a.engine.store.RemoveDenial(ctx, id)
+		err := a.engine.store.RemoveDenial(ctx, a.tenant, id)
 		a.engine.denials.forget()
 		return broken("take denial back", err)
 	})

@@ -3,10 +3,10 @@ package session
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/hex"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -19,60 +19,106 @@ const denialsFresh = time.Second
 // denials is the deny list in memory, read again from the store when it is older than denialsFresh. If that fails it
 // refuses.
 type denials struct {
-	store DenyList
-	mu    sync.Mutex
-	list  map[factors.Denial]struct{} // By and Value only
-	read  time.Time
+	store   DenyList
+	list    atomic.Pointer[denialList]
+	turn    chan struct{} // whoever reads the store; of size one
+	mu      sync.Mutex    // for putting a list in force, and for changes
+	changes uint64        // made here
+}
+
+type denialList struct {
+	entries map[denialMark]struct{}
+	read    time.Time
+}
+
+// denialMark is an entry as it is looked up: the digest is that of [factors.Marks].
+type denialMark struct {
+	tenant string
+	by     factors.DenialBy
+	digest Digest
+}
+
+func newDenials(store DenyList) *denials {
+	return &denials{store: store, turn: make(chan struct{}, 1)}
 }
 
 // Denied implements factors.Denials.
-func (d *denials) Denied(ctx context.Context, now time.Time, c *x509.Certificate) (bool, error) {
+func (d *denials) Denied(ctx context.Context, now time.Time, tenant string, m factors.Marks) (bool, error) {
 	list, err := d.fresh(ctx, now)
-	if err != nil || len(list) == 0 {
+	if err != nil || len(list.entries) == 0 {
 		return false, err
 	}
-	for _, entry := range factors.CertificateDenials(c) {
-		if _, ok := list[entry]; ok {
+	for _, mark := range [...]denialMark{{by: factors.DenyCertificate, digest: m.Certificate}, {by: factors.DenyKey, digest: m.Key},
+		{by: factors.DenySerial, digest: m.Serial}, {by: factors.DenySubject, digest: m.Subject}} {
+		_, everywhere := list.entries[mark]
+		mark.tenant = tenant
+		if _, here := list.entries[mark]; here || everywhere {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// DeniedDigest implements factors.Denials.
-func (d *denials) DeniedDigest(ctx context.Context, now time.Time, certificate, key [sha256.Size]byte) (bool, error) {
-	list, err := d.fresh(ctx, now)
-	if err != nil || len(list) == 0 {
-		return false, err
+func (l *denialList) fresh(now time.Time) bool {
+	if l == nil {
+		return false
 	}
-	_, cert := list[factors.Denial{By: factors.DenyCertificate, Value: hex.EncodeToString(certificate[:])}]
-	_, spki := list[factors.Denial{By: factors.DenyKey, Value: hex.EncodeToString(key[:])}]
-	return cert || spki, nil
+	age := now.Sub(l.read)
+	return age >= 0 && age < denialsFresh
 }
 
-func (d *denials) fresh(ctx context.Context, now time.Time) (map[factors.Denial]struct{}, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if age := now.Sub(d.read); d.list != nil && age >= 0 && age < denialsFresh {
-		return d.list, nil
+// fresh is the list as it was less than denialsFresh ago. One caller at a time reads the store; the others wait for it as
+// long as their contexts allow.
+func (d *denials) fresh(ctx context.Context, now time.Time) (*denialList, error) {
+	if l := d.list.Load(); l.fresh(now) {
+		return l, nil
 	}
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if l := d.list.Load(); l.fresh(now) {
+		return l, nil
+	}
+	before := d.changed()
 	entries, err := d.store.ListDenials(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make(map[factors.Denial]struct{}, len(entries))
+	l := &denialList{entries: make(map[denialMark]struct{}, len(entries)), read: now}
 	for _, e := range entries {
-		list[factors.Denial{By: e.By, Value: e.Value}] = struct{}{}
+		l.entries[denialMark{e.Tenant, e.By, markOf(e)}] = struct{}{}
 	}
-	d.list, d.read = list, now
-	return list, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.changes == before { // otherwise it may be older than the change, and good for this question alone
+		d.list.Store(l)
+	}
+	return l, nil
+}
+
+func (d *denials) changed() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changes
 }
 
 // forget makes the next question read the store.
 func (d *denials) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.list = nil
+	d.changes++
+	d.list.Store(nil)
+}
+
+func markOf(e factors.Denial) Digest {
+	if e.By == factors.DenyCertificate || e.By == factors.DenyKey {
+		digest, _ := parseDigest(e.Value)
+		return digest
+	}
+	return sha256.Sum256([]byte(e.Value))
 }
 
 func parseDigest(s string) (Digest, bool) {

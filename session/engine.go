@@ -85,7 +85,7 @@ func New(c Config) (*Engine, error) {
 	} else if len(e.nameKey) < 16 {
 		return nil, errors.New("session: NameKey needs at least 16 bytes")
 	}
-	e.denials = &denials{store: c.Store}
+	e.denials = newDenials(c.Store)
 	if err := e.SetPolicy(c.Policy); err != nil {
 		return nil, err
 	}
@@ -166,6 +166,16 @@ func (e *Engine) Prune(ctx context.Context) error {
 	_, err2 := e.store.PruneAttempts(ctx, now)
 	_, err3 := e.store.PruneSpent(ctx, now)
 	return errors.Join(err1, err2, err3)
+}
+
+// PruneEvents forgets the audit events of all tenants that are older than keep. How long they must be kept is for the
+// program to know: nothing else ever forgets one.
+func (e *Engine) PruneEvents(ctx context.Context, keep time.Duration) error {
+	if keep <= 0 {
+		return errors.New("session: audit events are kept for more than no time")
+	}
+	_, err := e.store.PruneEvents(ctx, e.now().Add(-keep))
+	return broken("prune events", err)
 }
 
 // random gives n random bytes as unpadded base64url.

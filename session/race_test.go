@@ -119,7 +119,7 @@ func interleave(t *testing.T, op operation, in interruption, n int, before bool)
 		at = name
 		interrupt(old)
 	}
-	// The deny list is read under a lock that denying takes: there is no interruption there.
+	// One caller at a time reads the deny list, and an interruption would wait for it.
 	w.before = func(name string) {
 		if name == "ListDenials" {
 			return

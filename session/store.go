@@ -253,11 +253,13 @@ type Directory interface {
 	RevokeInvitation(ctx context.Context, tenant, id string, at time.Time) error
 }
 
-// DenyList keeps the operator's denials of certificates.
+// DenyList keeps denials of certificates.
 type DenyList interface {
-	// AddDenial: what is denied already is no error and changes nothing.
+	// AddDenial: what is denied already for this tenant is no error and changes nothing.
 	AddDenial(ctx context.Context, d factors.Denial) error
-	RemoveDenial(ctx context.Context, id string) error
+	// RemoveDenial removes a denial of a tenant; of another tenant's it is ErrNotFound. Empty: the portal's own.
+	RemoveDenial(ctx context.Context, tenant, id string) error
+	// ListDenials gives those of all tenants and of the portal, oldest first.
 	ListDenials(ctx context.Context) ([]factors.Denial, error)
 }
 
@@ -297,4 +299,6 @@ type Audit interface {
 	AddEvents(ctx context.Context, events ...Event) error
 	// Events gives events newest first.
 	Events(ctx context.Context, f EventFilter) ([]Event, error)
+	// PruneEvents forgets the events before a time and says how many.
+	PruneEvents(ctx context.Context, before time.Time) (int, error)
 }

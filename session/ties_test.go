@@ -81,9 +81,39 @@ func TestDeniedCertificateEndsSessions(t *testing.T) {
 	}
 }
 
+// A denial is the tenant's own: it says nothing in another, even of the same certificate, and nobody else takes it back.
+// One of the portal's own holds everywhere.
+func TestDenialsOfTenants(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t)
+	corp, labs, portal := w.Operate("corp"), w.Operate("labs"), w.Operate("")
+	b := w.login("corp/alice")
+	for _, d := range factors.CertificateDenials(b.chain[0]) {
+		must(t, labs.Deny(ctx, d))
+	}
+	b.wantState(authn.KindAuthenticated)
+	list, err := labs.Denials(ctx)
+	if err != nil || len(list) != 4 {
+		t.Fatalf("%d denials, %v", len(list), err)
+	}
+	for _, other := range []*session.Admin{corp, portal} {
+		if seen, err := other.Denials(ctx); err != nil || len(seen) != 0 {
+			t.Errorf("%q sees %d denials of another tenant, %v", other.Tenant(), len(seen), err)
+		}
+		wantErr(t, other.Allow(ctx, list[0].ID), session.ErrNotFound)
+	}
+	must(t, portal.Deny(ctx, list[0]))
+	b.wantState(authn.KindGuest)
+	wantErr(t, w.browser("corp/alice").begin("admin"), session.ErrInvalidCredential)
+	mine, err := portal.Denials(ctx)
+	must(t, err)
+	must(t, portal.Allow(ctx, mine[0].ID))
+	w.login("corp/alice").wantState(authn.KindAuthenticated)
+}
+
 // A denial of the first certificate ends what was won with it, though a renewal carries it on by now.
 func TestDeniedOriginalEndsRenewed(t *testing.T) {
-	for _, by := range []int{0, 2} {
+	for by := range 3 { // the subject is the renewal's too
 		w := newWorld(t)
 		b := w.login("corp/alice")
 		original := b.chain[0]

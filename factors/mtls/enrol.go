@@ -33,5 +33,5 @@ func (v enrolling) Enrol(ctx context.Context, e factors.Enrolment) (factors.Cred
 		return factors.Credential{}, factors.Reject(ReasonOtherSubject, "it names somebody else")
 	}
 	// The key's digest is kept so that renewals of one key can be told.
-	return factors.Credential{ID: f.id(), Kind: KindName, Best: strength, Data: slices.Clone(f.key[:])}, nil
+	return factors.Credential{ID: f.id(), Kind: KindName, Best: strength, Data: slices.Clone(f.marks.Key[:])}, nil
 }

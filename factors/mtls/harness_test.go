@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,37 +105,25 @@ func (d *denyList) deny(by factors.DenialBy, c *x509.Certificate) {
 	}
 }
 
-func (d *denyList) has(e factors.Denial) bool {
-	for _, o := range d.list {
-		if o == e {
-			return true
-		}
-	}
-	return false
-}
-
-func (d *denyList) Denied(_ context.Context, _ time.Time, c *x509.Certificate) (bool, error) {
+func (d *denyList) Denied(_ context.Context, _ time.Time, tenant string, m factors.Marks) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.err != nil || len(d.list) == 0 {
+	if d.err != nil {
 		return false, d.err
 	}
-	for _, e := range factors.CertificateDenials(c) {
-		if d.has(e) {
+	for _, e := range d.list {
+		value, _ := hex.DecodeString(e.Value)
+		named := sha256.Sum256([]byte(e.Value))
+		if (e.Tenant == "" || e.Tenant == tenant) && map[factors.DenialBy]bool{
+			factors.DenyCertificate: string(value) == string(m.Certificate[:]),
+			factors.DenyKey:         string(value) == string(m.Key[:]),
+			factors.DenySerial:      named == m.Serial,
+			factors.DenySubject:     named == m.Subject,
+		}[e.By] {
 			return true, nil
 		}
 	}
 	return false, nil
-}
-
-func (d *denyList) DeniedDigest(_ context.Context, _ time.Time, certificate, key [sha256.Size]byte) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.err != nil || len(d.list) == 0 {
-		return false, d.err
-	}
-	return d.has(factors.Denial{By: factors.DenyCertificate, Value: fmt.Sprintf("%x", certificate)}) ||
-		d.has(factors.Denial{By: factors.DenyKey, Value: fmt.Sprintf("%x", key)}), nil
 }
 
 var (

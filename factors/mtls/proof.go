@@ -2,7 +2,6 @@ package mtls
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"sync/atomic"
@@ -16,8 +15,7 @@ import (
 type proof struct {
 	by          *Verifier
 	leaf        *x509.Certificate
-	certificate [sha256.Size]byte
-	key         [sha256.Size]byte
+	marks       factors.Marks
 	holders     []*holder // at least one
 	from, until time.Time // when all their paths are valid; until is the first moment that is too late
 }
@@ -26,6 +24,7 @@ type proof struct {
 type holder struct {
 	path
 	named
+	marks []factors.Marks // of the chain
 	found atomic.Pointer[lookup]
 }
 
@@ -96,15 +95,12 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 		return nil, factors.Reject(ReasonBadName, "%s", why)
 	}
 	p := &proof{
-		by: v, leaf: leaf,
-		certificate: sha256.Sum256(leaf.Raw),
-		key:         sha256.Sum256(leaf.RawSubjectPublicKeyInfo),
-	}
+		by: v, leaf: leaf, marks: factors.MarksOf(leaf)}
 	var first error
 	for _, path := range paths {
 		who, err := v.settings.rules.apply(found, path.anchor)
 		if err == nil {
-			p.add(&holder{path: path, named: who})
+			p.add(&holder{path: path, named: who, marks: marksOf(path.chain)})
 		} else if first == nil {
 			first = err
 		}
@@ -158,9 +154,17 @@ func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wa
 	return chosen, nil
 }
 
+func marksOf(chain []*x509.Certificate) []factors.Marks {
+	marks := make([]factors.Marks, len(chain))
+	for i, c := range chain {
+		marks[i] = factors.MarksOf(c)
+	}
+	return marks
+}
+
 func (v *Verifier) denied(ctx context.Context, r factors.Request, h *holder) (bool, error) {
-	for _, c := range h.chain {
-		denied, err := v.env.Denials.Denied(ctx, r.Now, c)
+	for _, m := range h.marks {
+		denied, err := v.env.Denials.Denied(ctx, r.Now, h.tenant, m)
 		if err != nil {
 			return false, fmt.Errorf("mtls: denials: %w", err)
 		}

@@ -73,7 +73,8 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 	if !v.sameSubject(f.subject, subject, tie.Bind) {
 		return factors.Reject(ReasonOtherSubject, "it maps to another subject than the session's")
 	}
-	denied, err := v.env.Denials.DeniedDigest(ctx, r.Now, tie.Certificate, tie.Key)
+	won := factors.Marks{Certificate: tie.Certificate, Key: tie.Key, Serial: tie.Serial, Subject: tie.Holder}
+	denied, err := v.env.Denials.Denied(ctx, r.Now, f.subject.Tenant, won)
 	if err != nil {
 		return fmt.Errorf("mtls: denials: %w", err)
 	}
@@ -87,9 +88,9 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 func carriesOn(bind authn.Bind, f finding, tie authn.Tie) bool {
 	switch bind {
 	case authn.BindKey:
-		return f.key == tie.Key
+		return f.marks.Key == tie.Key
 	case authn.BindCertificate:
-		return f.certificate == tie.Certificate
+		return f.marks.Certificate == tie.Certificate
 	case authn.BindIdentity:
 		return f.holder.anchor.Name == tie.Anchor && f.subject.User != ""
 	}
@@ -197,7 +198,7 @@ func (v *Verifier) checkEnrolled(ctx context.Context, f finding) error {
 }
 
 // id names the certificate as a credential.
-func (f finding) id() string { return hex.EncodeToString(f.certificate[:]) }
+func (f finding) id() string { return hex.EncodeToString(f.marks.Certificate[:]) }
 
 func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
 	names := authn.Names{Tenant: f.subject.Tenant}
@@ -210,7 +211,7 @@ func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
 		Subject:    f.subject,
 		Names:      names,
 		Credential: f.id(),
-		Key:        "x509:" + hex.EncodeToString(f.key[:]),
+		Key:        "x509:" + hex.EncodeToString(f.marks.Key[:]),
 		AMR:        []string{amr},
 		Strength:   strength,
 		Ambient:    true,
@@ -218,8 +219,10 @@ func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
 		Expires:    f.holder.notAfter,
 		Tie: &authn.Tie{
 			Bind:        v.settings.bind,
-			Certificate: f.certificate,
-			Key:         f.key,
+			Certificate: f.marks.Certificate,
+			Key:         f.marks.Key,
+			Serial:      f.marks.Serial,
+			Holder:      f.marks.Subject,
 			Anchor:      f.holder.anchor.Name,
 			Source:      r.Peer.Source().Name,
 		},

@@ -42,7 +42,8 @@ func TestEvidence(t *testing.T) {
 	if e.Credential != hex.EncodeToString(cert[:]) || e.Key != "x509:"+hex.EncodeToString(spki[:]) {
 		t.Errorf("credential %s, key %s", e.Credential, e.Key)
 	}
-	want := authn.Tie{Bind: authn.BindKey, Certificate: cert, Key: spki, Anchor: "staff", Source: "tls"}
+	marks := factors.MarksOf(chain[0])
+	want := authn.Tie{Bind: authn.BindKey, Certificate: cert, Key: spki, Serial: marks.Serial, Holder: marks.Subject, Anchor: "staff", Source: "tls"}
 	if e.Tie == nil || *e.Tie != want {
 		t.Errorf("tie %+v, want %+v", e.Tie, want)
 	}
@@ -305,6 +306,20 @@ func TestDenied(t *testing.T) {
 	}
 }
 
+// What one tenant denies is not denied in another, though a path's certificates may be the same.
+func TestDeniedInAnotherTenant(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	x := newFixture(staffOf(ca))
+	f := x.factor(t, byCommonName)
+	chain := present(t, ca.Issue(mtlstest.Leaf{CN: "alice"}))
+	x.denials.deny(factors.DenyCertificate, chain[0])
+	for tenant, why := range map[string]authn.Reason{"labs": "", "corp": factors.ReasonRevoked, "": factors.ReasonRevoked} {
+		x.denials.list[0].Tenant = tenant
+		_, err := verify(t, f, request(chain, time.Now()))
+		t.Run("denied in "+tenant, func(t *testing.T) { wantReason(t, err, why) })
+	}
+}
+
 func TestOurSideIsBroken(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")
 	chain := present(t, ca.Issue(mtlstest.Leaf{CN: "alice"}))
@@ -479,11 +494,13 @@ func TestCheckTieRefuses(t *testing.T) {
 		x.denials.deny(factors.DenyCertificate, first.Leaf)
 		wantReason(t, check(f, request(present(t, renewed), time.Now()), e), factors.ReasonRevoked)
 	})
-	t.Run("the original's key denied", func(t *testing.T) {
-		x, f, e := setup(t)
-		x.denials.deny(factors.DenyKey, first.Leaf)
-		wantReason(t, check(f, request(present(t, renewed), time.Now()), e), factors.ReasonRevoked)
-	})
+	for _, by := range []factors.DenialBy{factors.DenyKey, factors.DenySerial, factors.DenySubject} {
+		t.Run("the original denied by "+string(by), func(t *testing.T) {
+			x, f, e := setup(t)
+			x.denials.deny(by, first.Leaf)
+			wantReason(t, check(f, request(present(t, renewed), time.Now()), e), factors.ReasonRevoked)
+		})
+	}
 	t.Run("another source", func(t *testing.T) {
 		_, f, e := setup(t)
 		r := factors.Request{Now: time.Now(), Peer: peer.New(present(t, first), peer.Source{Name: "nginx"}, nil)}

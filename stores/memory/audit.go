@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/session"
 )
@@ -144,4 +145,23 @@ func wanted(e session.Event, f session.EventFilter) bool {
 		(f.What == "" || f.What == e.What) &&
 		(f.Reason == "" || f.Reason == e.Reason) &&
 		(f.Since.IsZero() || !e.At.Before(f.Since))
+}
+
+// PruneEvents implements [session.Audit].
+func (a *audit) PruneEvents(ctx context.Context, before time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	gone := 0
+	for _, l := range a.logs {
+		n, _ := slices.BinarySearchFunc(l.entries, before.UnixNano(), func(e entry, at int64) int { return cmp.Compare(e.nanos, at) })
+		for _, e := range l.entries[:n] {
+			delete(a.places, e.event.ID)
+		}
+		l.entries = slices.Clone(l.entries[n:])
+		gone += n
+	}
+	return gone, nil
 }

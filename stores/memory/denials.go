@@ -29,7 +29,7 @@ func (d *denials) AddDenial(ctx context.Context, n factors.Denial) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, old := range d.list {
-		if old.By == n.By && old.Value == n.Value {
+		if old.Tenant == n.Tenant && old.By == n.By && old.Value == n.Value {
 			return nil
 		}
 	}
@@ -45,13 +45,13 @@ func (d *denials) AddDenial(ctx context.Context, n factors.Denial) error {
 }
 
 // RemoveDenial implements [session.DenyList]. What is not there is [session.ErrNotFound].
-func (d *denials) RemoveDenial(ctx context.Context, id string) error {
+func (d *denials) RemoveDenial(ctx context.Context, tenant, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := slices.DeleteFunc(slices.Clone(d.list), func(n factors.Denial) bool { return n.ID == id })
+	left := slices.DeleteFunc(slices.Clone(d.list), func(n factors.Denial) bool { return n.Tenant == tenant && n.ID == id })
 	if len(left) == len(d.list) {
 		return session.ErrNotFound
 	}

@@ -6,25 +6,27 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
 const (
-	listDenials  = `SELECT id, subject, value, note, created FROM denials ORDER BY created, id`
-	addDenial    = `INSERT INTO denials (id, subject, value, note, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (subject, value) DO NOTHING`
-	removeDenial = `DELETE FROM denials WHERE id = ?`
+	listDenials  = `SELECT id, tenant, subject, value, note, created FROM denials ORDER BY created, id`
+	addDenial    = `INSERT INTO denials (id, tenant, subject, value, note, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, subject, value) DO NOTHING`
+	removeDenial = `DELETE FROM denials WHERE tenant = ? AND id = ?`
 
 	eventColumns = `id, at, tenant, user, name, what, reason, method, factor, login, session, source, issuer, detail`
 	addEvent     = `INSERT INTO events (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	pruneEvents  = `DELETE FROM events WHERE number IN (SELECT number FROM events WHERE at < ? LIMIT ?)`
 	placeOfEvent = `SELECT at, number, tenant FROM events WHERE id = ?`
 )
 
 func scanDenial(row scanner) (factors.Denial, error) {
 	var d factors.Denial
 	var created int64
-	err := row.Scan(&d.ID, &d.By, &d.Value, &d.Note, &created)
+	err := row.Scan(&d.ID, &d.Tenant, &d.By, &d.Value, &d.Note, &created)
 	d.Created = moment(created)
 	return d, err
 }
@@ -34,13 +36,13 @@ func (s *Store) AddDenial(ctx context.Context, d factors.Denial) error {
 	if d.ID == "" || d.By == "" || d.Value == "" {
 		return errors.New("sqlite: a denial without id or value")
 	}
-	_, err := s.exec(ctx, "add denial", addDenial, d.ID, string(d.By), d.Value, d.Note, nanos(d.Created))
+	_, err := s.exec(ctx, "add denial", addDenial, d.ID, d.Tenant, string(d.By), d.Value, d.Note, nanos(d.Created))
 	return err
 }
 
 // RemoveDenial implements [session.DenyList]. What is not there is [session.ErrNotFound].
-func (s *Store) RemoveDenial(ctx context.Context, id string) error {
-	n, err := s.exec(ctx, "remove denial", removeDenial, id)
+func (s *Store) RemoveDenial(ctx context.Context, tenant, id string) error {
+	n, err := s.exec(ctx, "remove denial", removeDenial, tenant, id)
 	if err == nil && n == 0 {
 		return session.ErrNotFound
 	}
@@ -108,6 +110,11 @@ func (s *Store) Events(ctx context.Context, f session.EventFilter) ([]session.Ev
 	}
 	return collect(ctx, s, "events", scanEvent, `SELECT `+eventColumns+` FROM events WHERE `+strings.Join(parts, " AND ")+
 		` ORDER BY at DESC, number DESC LIMIT ?`, append(args, limit)...)
+}
+
+// PruneEvents implements [session.Audit].
+func (s *Store) PruneEvents(ctx context.Context, before time.Time) (int, error) {
+	return s.prune(ctx, "prune events", pruneEvents, before)
 }
 
 func since(f session.EventFilter) int64 {

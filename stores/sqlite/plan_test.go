@@ -39,7 +39,8 @@ func TestNoScans(t *testing.T) {
 	looked := 0
 	for query := range seen {
 		verb, _, _ := strings.Cut(query, " ")
-		if !strings.Contains("SELECT UPDATE DELETE INSERT", verb) || strings.Contains(query, "goose") || strings.Contains(query, "sqlite_schema") {
+		if !strings.Contains("SELECT UPDATE DELETE INSERT", verb) || strings.Contains(query, "goose") || strings.Contains(query, "sqlite_schema") ||
+			strings.Contains(query, "denials_of_tenants") { // a step of the schema
 			continue
 		}
 		looked++

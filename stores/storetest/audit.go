@@ -13,7 +13,7 @@ import (
 
 func denials(c *check) {
 	deny := func(id string, by factors.DenialBy, value string, at int) factors.Denial {
-		return factors.Denial{ID: id, By: by, Value: value, Note: "note of " + id, Created: c.in(at)}
+		return factors.Denial{ID: id, Tenant: "corp", By: by, Value: value, Note: "note of " + id, Created: c.in(at)}
 	}
 	listed := func(want ...factors.Denial) {
 		c.Helper()
@@ -30,13 +30,13 @@ func denials(c *check) {
 	c.must(c.s.AddDenial(c.ctx, a))
 	listed(b, a) // the first one stands
 	c.refuses(c.s.AddDenial(c.ctx, deny("a", factors.DenyKey, "11", 0)), session.ErrConflict)
-	c.refuses(c.s.RemoveDenial(c.ctx, "c"), session.ErrNotFound)
+	c.refuses(c.s.RemoveDenial(c.ctx, "corp", "c"), session.ErrNotFound)
 	held, err := c.s.ListDenials(c.ctx)
 	c.must(err)
-	c.must(c.s.RemoveDenial(c.ctx, "b"))
+	c.must(c.s.RemoveDenial(c.ctx, "corp", "b"))
 	listed(a)
 	c.same("handed out before", held, []factors.Denial{b, a})
-	c.refuses(c.s.RemoveDenial(c.ctx, "b"), session.ErrNotFound)
+	c.refuses(c.s.RemoveDenial(c.ctx, "corp", "b"), session.ErrNotFound)
 	c.must(c.s.AddDenial(c.ctx, b))
 	listed(b, a)
 	errs := race(20, func(i int) error {
@@ -46,6 +46,19 @@ func denials(c *check) {
 	got, err := c.s.ListDenials(c.ctx)
 	c.must(err)
 	c.same("denials", len(got), 3)
+
+	// The same for another tenant and for all are denials of their own, and are taken back by whose they are.
+	labs, all := deny("labs", factors.DenyKey, "00", 20), deny("all", factors.DenyKey, "00", 21)
+	labs.Tenant, all.Tenant = "labs", ""
+	c.must(c.s.AddDenial(c.ctx, labs))
+	c.must(c.s.AddDenial(c.ctx, all))
+	for _, foreign := range [][2]string{{"corp", "labs"}, {"", "labs"}, {"corp", "all"}, {"labs", "all"}, {"", "a"}} {
+		c.refuses(c.s.RemoveDenial(c.ctx, foreign[0], foreign[1]), session.ErrNotFound)
+	}
+	listed(b, a, got[2], labs, all)
+	c.must(c.s.RemoveDenial(c.ctx, "labs", "labs"))
+	c.must(c.s.RemoveDenial(c.ctx, "", "all"))
+	listed(b, a, got[2])
 }
 
 func (c *check) event(id string, at int, edit func(e *session.Event)) session.Event {
@@ -72,6 +85,22 @@ func eventIDs(events []session.Event) []string {
 		ids = append(ids, e.ID)
 	}
 	return ids
+}
+
+func auditPrune(c *check) {
+	c.must(c.s.AddEvents(c.ctx, c.event("3", 3, nil), c.event("1", 1, nil), c.event("portal", 2, func(e *session.Event) { e.Tenant = "" }),
+		c.event("2", 2, func(e *session.Event) { e.Tenant = "labs" }), c.event("4", 4, nil)))
+	for _, step := range []struct {
+		before, gone int
+		left         []string
+	}{{1, 0, []string{"4", "3", "2", "portal", "1"}}, {3, 3, []string{"4", "3"}}, {3, 0, []string{"4", "3"}}} {
+		n, err := c.s.PruneEvents(c.ctx, c.in(step.before))
+		c.must(err)
+		c.same("gone", n, step.gone)
+		c.same("left", eventIDs(c.events(session.EventFilter{})), step.left)
+	}
+	c.must(c.s.AddEvents(c.ctx, c.event("1", 1, nil))) // what was forgotten is not known
+	c.same("left", eventIDs(c.events(session.EventFilter{})), []string{"4", "3", "1"})
 }
 
 func auditFilters(c *check) {
@@ -240,11 +269,13 @@ func cancelledCalls(ctx context.Context, c *check, u session.User, key factors.C
 	put("HoldInvitation", s.HoldInvitation(ctx, "i", "x", c.now))
 	put("RevokeInvitation", s.RevokeInvitation(ctx, "corp", "i", c.now))
 	put("AddDenial", s.AddDenial(ctx, factors.Denial{ID: "b", By: factors.DenyKey, Value: "11"}))
-	put("RemoveDenial", s.RemoveDenial(ctx, "a"))
+	put("RemoveDenial", s.RemoveDenial(ctx, "", "a"))
 	_, err = s.ListDenials(ctx)
 	put("ListDenials", err)
 	put("AddEvents", s.AddEvents(ctx, c.event("2", 2, nil)))
 	_, err = s.Events(ctx, session.EventFilter{})
 	put("Events", err)
+	_, err = s.PruneEvents(ctx, late)
+	put("PruneEvents", err)
 	return calls
 }

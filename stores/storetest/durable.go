@@ -52,7 +52,7 @@ func writeAll(c *check) {
 	c.must(err)
 	c.must(c.s.Spend(c.ctx, "challenge", c.in(600)))
 	c.take(0, true, 0, budget("b", 2))
-	c.must(c.s.AddDenial(c.ctx, factors.Denial{ID: "d", By: factors.DenyKey, Value: "00", Note: "n", Created: c.now}))
+	c.must(c.s.AddDenial(c.ctx, factors.Denial{ID: "d", Tenant: "corp", By: factors.DenyKey, Value: "00", Note: "n", Created: c.now}))
 	c.must(c.s.AddEvents(c.ctx, c.event("1", 1, nil), c.event("2", 1, nil)))
 }
 
@@ -78,7 +78,7 @@ func readAll(c *check) {
 	}
 	list, err := c.s.ListDenials(c.ctx)
 	c.must(err)
-	c.same("denials", list, []factors.Denial{{ID: "d", By: factors.DenyKey, Value: "00", Note: "n", Created: c.now}})
+	c.same("denials", list, []factors.Denial{{ID: "d", Tenant: "corp", By: factors.DenyKey, Value: "00", Note: "n", Created: c.now}})
 	c.same("events", c.events(session.EventFilter{}), []session.Event{c.event("2", 1, nil), c.event("1", 1, nil)})
 }
 

@@ -70,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) session.Store) {
 		{"directory/hold invitation", holdInvitation},
 		{"directory/revoke invitation", revokeInvitation},
 		{"denials", denials},
+		{"audit/prune", auditPrune},
 		{"audit/filters", auditFilters},
 		{"audit/pages", auditPages},
 		{"audit/whole or not at all", auditWhole},

@@ -174,8 +174,8 @@ func (w wrapped) AddDenial(ctx context.Context, d factors.Denial) error {
 	return w.around("AddDenial", func() error { return w.store.AddDenial(ctx, d) })
 }
 
-func (w wrapped) RemoveDenial(ctx context.Context, id string) error {
-	return w.around("RemoveDenial", func() error { return w.store.RemoveDenial(ctx, id) })
+func (w wrapped) RemoveDenial(ctx context.Context, tenant, id string) error {
+	return w.around("RemoveDenial", func() error { return w.store.RemoveDenial(ctx, tenant, id) })
 }
 
 func (w wrapped) ListDenials(ctx context.Context) ([]factors.Denial, error) {
@@ -188,4 +188,8 @@ func (w wrapped) AddEvents(ctx context.Context, events ...session.Event) error {
 
 func (w wrapped) Events(ctx context.Context, f session.EventFilter) ([]session.Event, error) {
 	return get(w, "Events", func() ([]session.Event, error) { return w.store.Events(ctx, f) })
+}
+
+func (w wrapped) PruneEvents(ctx context.Context, before time.Time) (int, error) {
+	return get(w, "PruneEvents", func() (int, error) { return w.store.PruneEvents(ctx, before) })
 }
