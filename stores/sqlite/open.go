@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -119,7 +120,52 @@ func recognize(ctx context.Context, db *sql.DB) error {
 	if id != applicationID && (id != 0 || tables > 0) {
 		return ErrForeign
 	}
+	return sound(ctx, db)
+}
+
+// sound errs if the table of versions or the first page of another table can't be read. What uses them next doesn't say
+// so: it takes them for missing. Reading all of the file is for [Store.Check].
+func sound(ctx context.Context, db *sql.DB) error {
+	tables, err := names(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, name := range tables {
+		if name == goose.DefaultTablename {
+			var verdict string
+			if err := db.QueryRowContext(ctx, "PRAGMA integrity_check("+goose.DefaultTablename+")").Scan(&verdict); err != nil {
+				return err
+			}
+			if verdict != "ok" {
+				return ErrDamaged
+			}
+			continue
+		}
+		var n int
+		err := db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM "`+strings.ReplaceAll(name, `"`, `""`)+`" NOT INDEXED LIMIT 1)`).Scan(&n)
+		if damaged(err) {
+			return err
+		}
+	}
 	return nil
+}
+
+// names are those of the tables.
+func names(ctx context.Context, db *sql.DB) ([]string, error) {
+	rows, err := db.QueryContext(ctx, "SELECT name FROM sqlite_schema WHERE type = 'table'")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		all = append(all, name)
+	}
+	return all, rows.Err()
 }
 
 // writable errs if the file can't be written to, now rather than at the first login.
@@ -144,11 +190,18 @@ func busy(err error) bool {
 	return c == codes.SQLITE_BUSY || c == codes.SQLITE_LOCKED
 }
 
+// damaged reports whether what was read can't be part of a database.
+func damaged(err error) bool {
+	c := code(err) & 0xff
+	return c == codes.SQLITE_NOTADB || c == codes.SQLITE_CORRUPT
+}
+
 // explain says in our words what is wrong with a file.
 func explain(err error) error {
-	switch code(err) & 0xff {
-	case codes.SQLITE_NOTADB, codes.SQLITE_CORRUPT:
+	if damaged(err) {
 		return ErrDamaged
+	}
+	switch code(err) & 0xff {
 	case codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN:
 		return errors.New("sqlite: the file or its folder can't be written to")
 	}

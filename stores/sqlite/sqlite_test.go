@@ -88,10 +88,13 @@ func TestOpenRefuses(t *testing.T) {
 	if err := os.Truncate(truncated, 5000); err != nil {
 		t.Fatal(err)
 	}
+	overwritten := ours()
+	overwrite(t, overwritten, 5000, 40000)
 	for name, c := range map[string]struct {
 		path string
 		want error
 	}{
+		"pages overwritten":    {overwritten, ErrDamaged},
 		"text":                 {write(strings.Repeat("not a database\n", 1000)), ErrDamaged},
 		"short text":           {write("x"), ErrDamaged},
 		"truncated":            {truncated, ErrDamaged},
@@ -129,6 +132,52 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("cancelled: a file was made")
+	}
+}
+
+// TestOpenDamaged overwrites each page in turn: the file is refused as damaged at once, or Check finds the damage.
+func TestOpenDamaged(t *testing.T) {
+	const page = 4096
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw(t, path, "VACUUM") // no page is unused: overwriting those is no damage
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(good); at += page {
+		overwrite(t, path, at, at+page)
+		s, err := Open(t.Context(), path)
+		if err == nil {
+			err = errors.Join(s.Check(t.Context()), s.Close())
+		}
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("page %d of %d overwritten: %v", at/page+1, len(good)/page, err)
+		}
+		if err := os.WriteFile(path, good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// overwrite fills a part of a file with one byte.
+func overwrite(t *testing.T, path string, from, to int) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := from; i < min(to, len(content)); i++ {
+		content[i] = 0xAA
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
