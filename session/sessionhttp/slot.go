@@ -3,6 +3,8 @@ package sessionhttp
 import (
 	"bufio"
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -21,7 +23,8 @@ type slot struct {
 
 	mu       sync.Mutex // guards values, which handlers may ask for from several goroutines
 	values   any        // scs's own data, loaded when first asked for
-	rotation uint64     // of the session when values were loaded
+	of       string     // the session's token when values were loaded
+	rotation uint64     // and its rotation
 
 	began   bool // the head of the answer is out
 	cookie  bool // the cookie is set
@@ -57,12 +60,15 @@ func (st *slot) load() any {
 			return nil
 		}
 	}
-	st.values, st.rotation = ctx.Value(st.m.scsKey), st.session.Rotation()
+	st.values, st.of, st.rotation = ctx.Value(st.m.scsKey), st.token(), st.session.Rotation()
 	return st.values
 }
 
-// current reports whether values were loaded and are those of the principal that is there.
-func (st *slot) current() bool { return st.values != nil && st.rotation == st.session.Rotation() }
+// current reports whether values were loaded and are those of the principal that is there. Rotation alone does not tell:
+// a session that began in this request is as old as the one that ended in it may have been.
+func (st *slot) current() bool {
+	return st.values != nil && st.rotation == st.session.Rotation() && st.of == st.token()
+}
 
 // guestToken is what scs calls the session of a guest that has no row: without any token it would renew it.
 const guestToken = "guest"
@@ -93,7 +99,8 @@ func (c *valuesContext) Value(key any) any {
 }
 
 // begin sends what belongs before the first byte: values that changed are saved, and the cookie is set. It reports
-// whether the handler's own answer may go out.
+// whether the handler's own answer may go out: also where the values belong to nobody any more, but not where they could
+// not be saved.
 func (st *slot) begin() bool {
 	if st.began {
 		return !st.discard
@@ -101,7 +108,11 @@ func (st *slot) begin() bool {
 	st.began = true
 	err := st.saveValues()
 	st.setCookie()
-	if err == nil {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, session.ErrConflict):
+		st.dropped()
 		return true
 	}
 	st.m.engine.Log().ErrorContext(st.Context, "session values could not be saved", "error", err)
@@ -124,6 +135,16 @@ func (st *slot) saveValues() error {
 	_, _, err := st.m.Values.Commit(ctx)
 	st.values = nil // whoever asks again finds what was saved
 	return err
+}
+
+// dropped writes down that values were put whose session ended, changed hands or is not in force on this request.
+func (st *slot) dropped() {
+	level := slog.LevelWarn
+	if st.session.Why() != "" {
+		level = slog.LevelDebug // the caller's doing, on every request of theirs; the audit log has it
+	}
+	st.m.engine.Log().Log(st.Context, level, "session values are dropped: the session ended, was renewed meanwhile or is not in force",
+		"session", st.session.ID(), "reason", st.session.Why())
 }
 
 // setCookie sets the cookie once, if it changed or is worth nothing any more.

@@ -2,6 +2,7 @@ package sessionhttp_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/gob"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 	"github.com/sallyport-auth/sallyport/stores/storetest"
 )
@@ -171,8 +173,8 @@ func (b *browser) race(inside, resume chan struct{}, meanwhile func()) answer {
 	return <-done
 }
 
-// What began before a logout, a rotation or another login ends without effect: nothing comes back to life, nothing of one
-// principal reaches another, and the handler's answer is not sent as if it had worked.
+// What began before a logout, a rotation or another login saves nothing: nothing comes back to life, and nothing of one
+// principal reaches another. The handler's answer goes out, and operators learn of it.
 func TestValuesInFlight(t *testing.T) {
 	for what, meanwhile := range map[string]func(b *browser){
 		"logout":        func(b *browser) { b.want(204, "POST", "/auth/logout", nil) },
@@ -197,7 +199,9 @@ func TestValuesInFlight(t *testing.T) {
 			})
 			old := b.copy()
 			got := b.race(inside, resume, func() { meanwhile(b) })
-			got.wants(503, sessionhttp.CodeUnavailable)
+			if got.status != 200 || string(got.body) != "saved" || !strings.Contains(p.log.String(), "session values are dropped") {
+				t.Errorf("%d %s", got.status, got.body)
+			}
 			got.wantNoCookie()
 			if s := old.state(); s != "guest" {
 				t.Errorf("the old secret is good for %s", s)
@@ -249,15 +253,113 @@ func TestValuesWithinOneRequest(t *testing.T) {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 	b.shows("")
-	p.page("/out", func(_ http.ResponseWriter, r *http.Request) {
-		must(t, sessionhttp.From(r.Context()).SignOut(r.Context(), true))
-		v.Put(r.Context(), "k", "after the end")
+}
+
+// What is put after the session ended is dropped, and the handler's answer goes out: nothing was undecided.
+func TestValuesAfterTheEnd(t *testing.T) {
+	p := newPortal(t)
+	p.values()
+	b, device := p.signedIn("alice"), p.person("lobby")
+	device.want(200, "POST", "/auth/login", map[string]any{"method": "kiosk"})
+	bye := func(everything bool) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			must(t, sessionhttp.From(r.Context()).SignOut(r.Context(), everything))
+			p.sessions.Values.Put(r.Context(), "k", "bye")
+			http.Redirect(w, r, "/signed-out", http.StatusSeeOther)
+		}
+	}
+	p.page("/bye", bye(true))
+	p.page("/revoked", func(w http.ResponseWriter, r *http.Request) { // the session does not learn of it
+		_, err := p.engine.Operate("corp").EndUserSessions(r.Context(), p.users["alice"].ID)
+		must(t, err)
+		p.sessions.Values.Put(r.Context(), "k", "bye")
+		http.Redirect(w, r, "/signed-out", http.StatusSeeOther)
 	})
+	for who, b := range map[string]*browser{"person": b, "device": device} {
+		got := b.get("/bye")
+		if got.status != 303 || got.header.Get("Location") != "/signed-out" || b.cookie() != "" {
+			t.Errorf("%s: %d %s, cookie %q", who, got.status, got.body, b.cookie())
+		}
+		b.shows("")
+	}
 	b.login()
-	if got := b.get("/out"); got.status != 503 || b.cookie() != "" {
-		t.Errorf("a value after the end: %d, cookie %q", got.status, b.cookie())
+	if got := b.get("/revoked"); got.status != 303 {
+		t.Errorf("revoked: %d %s", got.status, got.body)
+	}
+	if b.state() != "guest" {
+		t.Error("values bring a session back")
 	}
 	b.shows("")
+	if n := strings.Count(p.log.String(), "session values are dropped"); n != 3 {
+		t.Errorf("operators learn of it %d times", n)
+	}
+	above := p.person("lobby") // the device beneath stays, and so there is somebody to tell
+	above.auth = b.auth
+	above.want(200, "POST", "/auth/login", map[string]any{"method": "kiosk"})
+	above.login()
+	p.page("/bye", bye(false))
+	above.get("/bye")
+	above.shows("bye")
+}
+
+// Whoever comes without the certificate that the session is tied to is a guest who keeps no values, and whom a page
+// that would keep some answers all the same.
+func TestValuesWithoutTheCertificate(t *testing.T) {
+	p := newPortal(t)
+	p.values()
+	b := p.signedIn("alice")
+	b.get("/put?v=alice")
+	cert := b.cert
+	for what, other := range map[string]*tls.Certificate{"another certificate": p.certificate("alice"), "no certificate": nil} {
+		b.present(other)
+		got := b.get("/put?v=guest")
+		if got.status != 200 || string(got.body) != "put" {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+		got.wantNoCookie()
+		b.shows("")
+	}
+	b.present(cert)
+	b.shows("alice")
+	// A store that is down is another matter.
+	b.present(nil)
+	p.breaks(func(op string) storetest.Fault {
+		if op == "Session" {
+			return storetest.Before
+		}
+		return storetest.None
+	})
+	b.get("/put?v=guest").wants(503, sessionhttp.CodeUnavailable)
+}
+
+// A session that begins in the request in which another one ended has none of its values, though both are as old.
+func TestValuesOfAnotherSession(t *testing.T) {
+	p := newPortal(t)
+	p.values()
+	v := p.sessions.Values
+	p.page("/badge/again", func(w http.ResponseWriter, r *http.Request) {
+		before := v.GetString(r.Context(), "k")
+		v.Put(r.Context(), "k", "changed")
+		s := sessionhttp.From(r.Context())
+		must(t, s.SignOut(r.Context(), true))
+		must(t, s.Begin(r.Context(), session.Begin{Method: "badge"}))
+		_, _ = fmt.Fprintf(w, "%q %q", before, v.GetString(r.Context(), "k"))
+		v.Put(r.Context(), "other", "x")
+	})
+	for _, first := range []string{"guest", "principal"} {
+		b := p.person("bob")
+		if first == "principal" {
+			b.want(200, "POST", "/auth/login", map[string]any{"method": "badge"})
+		}
+		b.get("/put?v=old")
+		if got := b.get("/badge/again"); string(got.body) != `"old" ""` {
+			t.Errorf("%s: %d %s", first, got.status, got.body)
+		}
+		if b.state() != "authenticated" {
+			t.Errorf("%s: %s", first, b.state())
+		}
+		b.shows("")
+	}
 }
 
 // scs has no say over sessions: what would end or renew one fails, and changes nothing.
