@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 	"github.com/sallyport-auth/sallyport/stores/storetest"
 )
@@ -204,6 +208,8 @@ func TestCodes(t *testing.T) {
 		{b, "POST", "/auth/step-up", map[string]any{"aal": -1}, 400, sessionhttp.CodeBadRequest},
 		{b, "POST", "/auth/step-up", map[string]any{"max_age": -1}, 400, sessionhttp.CodeBadRequest},
 		{b, "POST", "/auth/step-up", map[string]any{"factors": []string{"nothing"}}, 400, sessionhttp.CodeBadRequest},
+		{b, "POST", "/auth/step-up", map[string]any{"factors": []string{"passkey", "passkey"}}, 400, sessionhttp.CodeBadRequest},
+		{b, "POST", "/auth/step-up", map[string]any{"factors": []string{"device", "passkey", "device"}}, 400, sessionhttp.CodeBadRequest},
 		{b, "POST", "/auth/step-up", map[string]any{"factors": strings.Split(strings.Repeat("passkey,", 17), ",")}, 400, sessionhttp.CodeBadRequest},
 		{b, "POST", "/auth/step-up", map[string]any{"factors": []string{"kiosk-cert"}}, 403, sessionhttp.CodeForbidden},
 		{b, "POST", "/auth/step-up", map[string]any{"aal": 3}, 403, sessionhttp.CodeForbidden},
@@ -238,7 +244,7 @@ func TestMethods(t *testing.T) {
 		{"GET", "/auth/credentials/x", "DELETE, PATCH"}, {"GET", "/auth/factors/passkey/verify", "POST"}, {"DELETE", "/auth/logout", "POST"},
 	} {
 		got := b.do(c.method, c.path, nil)
-		got.wants(405, sessionhttp.CodeNotFound)
+		got.wants(405, sessionhttp.CodeBadRequest)
 		if allow := strings.Join(got.header["Allow"], ", "); allow != c.allow {
 			t.Errorf("%s %s: Allow: %s, want %s", c.method, c.path, allow, c.allow)
 		}
@@ -246,6 +252,47 @@ func TestMethods(t *testing.T) {
 	head, get := b.do("HEAD", "/auth/session", nil), b.get("/auth/session")
 	if head.status != 200 || len(head.body) > 0 || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
 		t.Errorf("HEAD: %d %v %q", head.status, head.header, head.body)
+	}
+}
+
+// The router answers in the same way wherever and however it is mounted.
+func TestMounting(t *testing.T) {
+	p := newPortal(t)
+	chain := func(h http.Handler) http.Handler { return mtls.Middleware(mtls.FromTLS())(p.sessions.Middleware(h)) }
+	mux := http.NewServeMux()
+	mux.Handle("/a/b/", http.StripPrefix("/a/b", p.sessions.Handler()))
+	nested := chi.NewRouter()
+	nested.Route("/a", func(r chi.Router) { r.Mount("/b", p.sessions.Handler()) })
+	for _, m := range []struct {
+		how, base string
+		handler   http.Handler
+	}{{"StripPrefix", "/a/b", mux}, {"the root", "", p.sessions.Handler()}, {"a router in a router", "/a/b", nested}} {
+		for _, c := range []struct {
+			method, path string
+			status       int
+			code         sessionhttp.Code
+			allow        string
+		}{
+			{"GET", "/session", 200, "", ""},
+			{"PUT", "/session", 405, sessionhttp.CodeBadRequest, "GET, HEAD"},
+			{"OPTIONS", "/sessions", 405, sessionhttp.CodeBadRequest, "DELETE, GET, HEAD"},
+			{"GET", "/credentials/%61", 405, sessionhttp.CodeBadRequest, "DELETE, PATCH"},
+			{"GET", "/nothing", 404, sessionhttp.CodeNotFound, ""},
+		} {
+			r := httptest.NewRequest(c.method, p.origin+m.base+c.path, nil)
+			w := httptest.NewRecorder()
+			chain(m.handler).ServeHTTP(w, r)
+			var doc struct{ Code sessionhttp.Code }
+			must(t, json.Unmarshal(w.Body.Bytes(), &doc))
+			if w.Code != c.status || doc.Code != c.code || w.Header().Get("Allow") != c.allow {
+				t.Errorf("%s: %s %s: %d %s, Allow: %q", m.how, c.method, c.path, w.Code, w.Body, w.Header().Get("Allow"))
+			}
+		}
+	}
+	w := httptest.NewRecorder()
+	chain(p.sessions.Handler()).ServeHTTP(w, httptest.NewRequest("BREW", p.origin+"/nothing", nil))
+	if w.Code != 404 || w.Header()["Allow"] != nil {
+		t.Errorf("an unknown method where nothing is: %d %v", w.Code, w.Header())
 	}
 }
 
@@ -298,6 +345,37 @@ func TestBodies(t *testing.T) {
 			t.Fatal(path)
 		}
 	}
+	second := in.addPasskey("second")["id"].(string)
+	other := in.copy()
+	other.setCookie("")
+	other.login()
+	for _, path := range []string{"/auth/sessions", "/auth/sessions/x", "/auth/sessions/" + other.sessionID(), "/auth/credentials/x", "/auth/credentials/" + second} {
+		for _, c := range []struct {
+			kind, body string
+			status     int
+			code       sessionhttp.Code
+		}{
+			{"application/json", `{"unknown":1}`, 400, sessionhttp.CodeBadRequest}, {"application/json", `[]`, 400, sessionhttp.CodeBadRequest},
+			{"text/plain", `{}`, 415, sessionhttp.CodeBadRequest}, {"", `{}`, 415, sessionhttp.CodeBadRequest},
+			{"application/json", strings.Repeat(" ", 65537), 413, sessionhttp.CodeTooLarge}, {"text/plain", strings.Repeat("x", 1<<20), 413, sessionhttp.CodeTooLarge},
+		} {
+			for _, body := range []io.Reader{strings.NewReader(c.body), io.MultiReader(strings.NewReader(c.body))} { // of known length, and not
+				in.send("DELETE", path, body, func(r *http.Request) { r.Header.Set("Content-Type", c.kind) }).wants(c.status, c.code)
+				if t.Failed() {
+					t.Fatalf("DELETE %s %s %.20s", path, c.kind, c.body)
+				}
+			}
+		}
+	}
+	if other.state() != "authenticated" || len(in.get("/auth/credentials").json()["credentials"].([]any)) != 2 {
+		t.Error("a call that was refused ended something")
+	}
+	wantNothing(t, in.send("DELETE", "/auth/sessions", strings.NewReader("{}"), asJSON))
+	wantNothing(t, in.send("DELETE", "/auth/sessions", nil, nil)) // nothing is left to end
+	if other.state() != "guest" || in.state() != "authenticated" {
+		t.Error("DELETE sessions ended the wrong ones")
+	}
+	wantNothing(t, in.send("DELETE", "/auth/credentials/"+second, strings.NewReader("{}"), asJSON))
 	for _, path := range []string{"/auth/factors/passkey/verify", "/auth/invitations/redeem", "/auth/credentials/passkey/verify"} {
 		in.do("POST", path, nil).wants(415, sessionhttp.CodeBadRequest) // it needs one
 	}
@@ -417,4 +495,16 @@ func TestProblemDocument(t *testing.T) {
 	if len(doc) != 4 || doc["type"] != "about:blank" || doc["title"] == "" || doc["status"] != 404.0 || doc["code"] != "not_found" {
 		t.Errorf("%s", got.body)
 	}
+}
+
+// sessionID is the public id of the browser's session.
+func (b *browser) sessionID() string {
+	b.p.t.Helper()
+	for _, s := range b.get("/auth/sessions").json()["sessions"].([]any) {
+		if s := s.(map[string]any); s["current"] == true {
+			return s["id"].(string)
+		}
+	}
+	b.p.t.Fatal("the session is not in its own list")
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	stdjson "encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,13 @@ func (m *Sessions) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) { m.refuse(w, r, session.ErrNotFound) })
 	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
-		w.Header()["Allow"] = []string{strings.Join(allowed(r, chi.RouteContext(req.Context()).RoutePath), ", ")}
-		problem(http.StatusMethodNotAllowed, CodeNotFound).write(w, m.engine.Now())
+		methods := methodsOf(r, routePath(req))
+		if len(methods) == 0 { // a method that nobody knows, where nothing is
+			m.refuse(w, req, session.ErrNotFound)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		problem(http.StatusMethodNotAllowed, CodeBadRequest).write(w, m.engine.Now())
 	})
 	get := func(path string, do func(http.ResponseWriter, *http.Request, *session.Session) error) {
 		r.Get(path, m.call(do))
@@ -47,8 +53,18 @@ func (m *Sessions) Handler() http.Handler {
 	return r
 }
 
-// allowed are the methods that a path of the contract has (RFC 9110 section 15.5.6).
-func allowed(r chi.Routes, path string) []string {
+// routePath is the path below where the router is mounted, as the router itself reads it.
+func routePath(r *http.Request) string {
+	for _, path := range [...]string{chi.RouteContext(r.Context()).RoutePath, r.URL.RawPath, r.URL.Path} {
+		if path != "" {
+			return path
+		}
+	}
+	return "/"
+}
+
+// methodsOf are the methods that a path of the contract has (RFC 9110 section 15.5.6).
+func methodsOf(r chi.Routes, path string) []string {
 	var methods []string
 	for _, m := range [...]string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPatch, http.MethodPost} {
 		if r.Match(chi.NewRouteContext(), m, path) {
@@ -216,7 +232,7 @@ func (m *Sessions) stepUp(w http.ResponseWriter, r *http.Request, s *session.Ses
 	}
 	want := authn.Requirement{Factors: in.Factors, AAL: in.AAL, PhishingResistant: in.PhishingResistant, Hardware: in.Hardware,
 		UserVerified: in.UserVerified}
-	if in.AAL < 0 || in.AAL > 3 || len(in.Factors) > 16 {
+	if in.AAL < 0 || in.AAL > 3 || len(in.Factors) > 16 || hasTwice(in.Factors) {
 		return session.ErrBadRequest
 	}
 	if in.MaxAge != nil {
@@ -230,6 +246,16 @@ func (m *Sessions) stepUp(w http.ResponseWriter, r *http.Request, s *session.Ses
 		return err
 	}
 	return answerState(w, s)
+}
+
+// hasTwice reports whether a name is there twice. A factor twice would ask for two credentials of it.
+func hasTwice(names []string) bool {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Sessions) cancel(w http.ResponseWriter, r *http.Request, s *session.Session) error {
@@ -322,6 +348,9 @@ func (m *Sessions) renameCredential(w http.ResponseWriter, r *http.Request, s *s
 }
 
 func (m *Sessions) removeCredential(w http.ResponseWriter, r *http.Request, s *session.Session) error {
+	if err := readBody(w, r, &empty{}, true); err != nil {
+		return err
+	}
 	if err := s.RemoveCredential(r.Context(), chi.URLParam(r, "id")); err != nil {
 		return err
 	}
@@ -342,6 +371,9 @@ func (m *Sessions) listSessions(w http.ResponseWriter, r *http.Request, s *sessi
 }
 
 func (m *Sessions) revokeSession(w http.ResponseWriter, r *http.Request, s *session.Session) error {
+	if err := readBody(w, r, &empty{}, true); err != nil {
+		return err
+	}
 	if err := s.RevokeSession(r.Context(), chi.URLParam(r, "id")); err != nil {
 		return err
 	}
@@ -350,6 +382,9 @@ func (m *Sessions) revokeSession(w http.ResponseWriter, r *http.Request, s *sess
 }
 
 func (m *Sessions) revokeOthers(w http.ResponseWriter, r *http.Request, s *session.Session) error {
+	if err := readBody(w, r, &empty{}, true); err != nil {
+		return err
+	}
 	if _, err := s.RevokeOtherSessions(r.Context()); err != nil {
 		return err
 	}
