@@ -16,11 +16,18 @@ const maxPaths = 8
 // trust is a set of anchors to which paths are built.
 type trust struct {
 	anchors []policy.Anchor
+	owners  map[string]string // SubjectPublicKeyInfo of every anchor of the policy to the anchor's name
 	roots   *x509.CertPool
 }
 
-func newTrust(anchors []policy.Anchor) trust {
-	t := trust{anchors: anchors, roots: x509.NewCertPool()}
+// newTrust is trust in anchors, which are some of all that the policy has.
+func newTrust(anchors, all []policy.Anchor) trust {
+	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool()}
+	for _, a := range slices.Concat(all, anchors) { // where two share a key, the one that counts here
+		for _, c := range a.Certificates {
+			t.owners[string(c.RawSubjectPublicKeyInfo)] = a.Name
+		}
+	}
 	for _, a := range anchors {
 		for _, c := range a.Certificates {
 			t.roots.AddCert(c)
@@ -67,6 +74,9 @@ func (t trust) build(presented []*x509.Certificate, now time.Time, usage x509.Ex
 	paths := t.ending(leaf, slices.DeleteFunc(slices.Clone(chains), func(c []*x509.Certificate) bool { return !issuersNamed(c) }))
 	if len(paths) == 0 && len(t.ending(leaf, chains)) > 0 {
 		return nil, factors.Reject(ReasonNonconforming, "a certificate of its path has no authority key identifier")
+	}
+	if nearest := t.through(chains); len(paths) == 0 && nearest != "" {
+		return nil, factors.Reject(ReasonUntrusted, "its path ends in anchor %q, the nearest, and not in one above that", nearest)
 	}
 	if len(paths) == 0 {
 		return nil, factors.Reject(ReasonUntrusted, "no path ends in an anchor of this factor")
@@ -129,6 +139,9 @@ func (t trust) ending(leaf *x509.Certificate, chains [][]*x509.Certificate) []pa
 		}
 		last := chain[len(chain)-1]
 		for _, a := range t.anchors {
+			if t.nearest(chain, a.Name) != "" {
+				continue
+			}
 			if slices.ContainsFunc(a.Certificates, func(o *x509.Certificate) bool { return sameCertificate(o, last) }) {
 				paths = append(paths, newPath(leaf, chain, a))
 				break
@@ -136,6 +149,31 @@ func (t trust) ending(leaf *x509.Certificate, chains [][]*x509.Certificate) []pa
 		}
 	}
 	return paths
+}
+
+// nearest is the anchor, other than the one named, whose key a chain leads through; empty: there is none. The nearest
+// anchor ends a path, so that a CA that is an anchor of its own speaks for its own tenants only, whoever else vouches for
+// it.
+func (t trust) nearest(chain []*x509.Certificate, than string) string {
+	for _, c := range chain[1 : len(chain)-1] {
+		if owner, ok := t.owners[string(c.RawSubjectPublicKeyInfo)]; ok && owner != than {
+			return owner
+		}
+	}
+	return ""
+}
+
+// through is the nearest anchor of the first chain that leads through one.
+func (t trust) through(chains [][]*x509.Certificate) string {
+	for _, chain := range chains {
+		if len(chain) < 2 {
+			continue
+		}
+		if name := t.nearest(chain, ""); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 func newPath(leaf *x509.Certificate, chain []*x509.Certificate, anchor policy.Anchor) path {

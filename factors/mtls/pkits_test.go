@@ -58,7 +58,7 @@ func TestPKITS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted := newTrust([]policy.Anchor{{Name: "root", Tenant: "corp", Certificates: []*x509.Certificate{root}}})
+	trusted := newTrust([]policy.Anchor{{Name: "root", Tenant: "corp", Certificates: []*x509.Certificate{root}}}, nil)
 	run := func(c pkitsCase) error {
 		var presented []*x509.Certificate
 		for i, name := range append([]string{c.Cert}, c.Chain...) {

@@ -19,6 +19,7 @@ const KindName = "mtls"
 type Settings struct {
 	name     string
 	anchors  []policy.Anchor
+	all      []policy.Anchor // of the policy
 	rules    mapping
 	bind     authn.Bind
 	device   bool
@@ -82,7 +83,7 @@ func readSettings(s section) (*Settings, error) {
 	if err := s.Decode(&w); err != nil {
 		return nil, err
 	}
-	out := &Settings{name: s.Name()}
+	out := &Settings{name: s.Name(), all: s.Anchors()}
 	for _, read := range []func(section, written) error{
 		out.readAnchors, out.readRules, out.readBind, out.readPrincipal, out.readEnrolled, out.readRevocation,
 	} {

@@ -220,7 +220,7 @@ func TestBetterTLS(t *testing.T) {
 		return c
 	}
 	root := parse(file.Root)
-	trusted := newTrust([]policy.Anchor{{Name: "root", Tenant: "corp", Certificates: []*x509.Certificate{root}}})
+	trusted := newTrust([]policy.Anchor{{Name: "root", Tenant: "corp", Certificates: []*x509.Certificate{root}}}, nil)
 	now := root.NotBefore.Add(root.NotAfter.Sub(root.NotBefore) / 2)
 	good := 0
 	for _, c := range file.Cases {

@@ -35,7 +35,7 @@ func newVerifier(s *Settings, env factors.Env) (*Verifier, error) {
 	return &Verifier{
 		settings:    s,
 		env:         env,
-		trust:       newTrust(s.anchors),
+		trust:       newTrust(s.anchors, s.all),
 		description: s.Describe(),
 		memoKey:     memoKey{s.name},
 	}, nil
