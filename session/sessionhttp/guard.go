@@ -3,7 +3,6 @@ package sessionhttp
 import (
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -147,8 +146,5 @@ func (m *Sessions) redirect(w http.ResponseWriter, r *http.Request, need string)
 
 // wantsPage reports whether a browser navigates here. A request for JSON, and one that names nothing, gets JSON.
 func wantsPage(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && acceptsPage(r)
 }

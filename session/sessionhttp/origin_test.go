@@ -94,9 +94,102 @@ func TestHosts(t *testing.T) {
 		p.raw(nil, "GET "+path+" HTTP/1.0\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
 		// What a header says of the host counts for nothing.
 		p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-Host: HOST\r\nForwarded: host=HOST\r\n\r\n").wants(400, sessionhttp.CodeBadRequest)
-		if got := p.raw(nil, "GET "+path+" HTTP/1.1\r\nHost: HOST\r\n\r\n"); got.status != 200 {
-			t.Errorf("%s: %d", path, got.status)
+		// Hosts have no case (RFC 9110 section 4.2.3).
+		host := strings.TrimPrefix(p.origin, "https://")
+		for _, host := range []string{host, strings.ToUpper(host), "L" + host[1:]} {
+			if got := p.browser(nil).send("GET", path, nil, func(r *http.Request) { r.Host = host }); got.status != 200 {
+				t.Errorf("%s at %s: %d", path, host, got.status)
+			}
 		}
+	}
+}
+
+// In other scripts there are letters whose small ones are ASCII. They make another host.
+func TestHostsInOtherScripts(t *testing.T) {
+	p := newPortal(t)
+	must(t, p.engine.SetPolicy(p.policy("origin: "+p.origin, "origin: https://kiosk.example")))
+	for host, want := range map[string]int{"KIOSK.EXAMPLE": 404, "\u212aiosk.example": 400, "k\u0130osk.example": 400} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/nothing", nil)
+		r.Host = host
+		p.router().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
+// Operators learn at which host the portal was asked for, whatever a client writes there.
+func TestForeignHostsAreLogged(t *testing.T) {
+	p := newPortal(t)
+	for host, want := range map[string]string{
+		"evil.example:8443":         `level=WARN msg="a request for a host that no origin of the policy has" host=evil.example:8443`,
+		"":                          `host=""`,
+		strings.Repeat("x", 10000):  "host=" + strings.Repeat("x", 100) + "\n",
+		"a\nlevel=ERROR msg=forged": `host="a\\nlevel=ERROR msg=forged"`,
+		"\u202e":                    `host=\u202e`,
+	} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+		r.Host = host
+		p.router().ServeHTTP(w, r)
+		if w.Code != 400 || !strings.Contains(p.log.String(), want) {
+			t.Errorf("%.30q: %d, no %s", host, w.Code, want)
+		}
+	}
+	if strings.Contains(p.log.String(), "\nlevel=ERROR") || strings.Contains(p.log.String(), strings.Repeat("x", 101)) {
+		t.Error("a host writes the log")
+	}
+}
+
+// Where a browser shows the answer it is a page that says what to do, under the same status.
+func TestRefusalsAsPages(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser(nil)
+	const html = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+	cases := map[string]struct {
+		line, more string
+		status     int
+		code       sessionhttp.Code
+		says       []string
+	}{
+		"host":         {"GET /x?y HTTP/1.1\r\nHost: evil.example", "", 400, sessionhttp.CodeBadRequest, []string{p.origin + "/", "origins"}},
+		"no host":      {"GET /x HTTP/1.0", "", 400, sessionhttp.CodeBadRequest, []string{p.origin + "/"}},
+		"path":         {"GET /a%2fb HTTP/1.1\r\nHost: HOST", "", 400, sessionhttp.CodeBadRequest, []string{`href="/"`}},
+		"dots":         {"GET /a/../b HTTP/1.1\r\nHost: HOST", "", 400, sessionhttp.CodeBadRequest, []string{`href="/"`}},
+		"cross origin": {"POST /x HTTP/1.1\r\nHost: HOST", "Content-Length: 0\r\nSec-Fetch-Site: cross-site\r\n", 403, sessionhttp.CodeCrossOrigin, []string{`href="/"`, "another site"}},
+	}
+	for what, c := range cases {
+		ask := func(accept string) answer {
+			return p.raw(nil, c.line+"\r\n"+c.more+accept+"\r\n")
+		}
+		got := ask("Accept: " + html + "\r\n")
+		if got.status != c.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" || !strings.HasPrefix(string(got.body), "<!doctype html>") {
+			t.Errorf("%s: %d %s %s", what, got.status, got.header.Get("Content-Type"), got.body)
+		}
+		for _, text := range c.says {
+			if !strings.Contains(string(got.body), text) {
+				t.Errorf("%s: no %s in %s", what, text, got.body)
+			}
+		}
+		for _, other := range []string{"evil", "<script", "<style", "style=", "src=", "sessionhttp"} { // nothing of the request's, nothing that the policy forbids
+			if strings.Contains(string(got.body), other) {
+				t.Errorf("%s: %s in %s", what, other, got.body)
+			}
+		}
+		if got.header.Get("Cache-Control") != "no-store" || !strings.Contains(got.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+			t.Errorf("%s: %v", what, got.header)
+		}
+		for _, accept := range []string{"", "Accept: */*\r\n", "Accept: application/json\r\n"} {
+			ask(accept).wants(c.status, c.code)
+		}
+	}
+	if got := b.send("HEAD", "/a%2fb", nil, func(r *http.Request) { r.Header.Set("Accept", html) }); got.status != 400 || len(got.body) > 0 {
+		t.Errorf("HEAD: %d %s", got.status, got.body)
+	}
+	// The portal's own origin is not for everyone to learn where it is a tenant's.
+	must(t, p.engine.SetPolicy(p.policy("origin: "+p.origin, "origins: [{ origin: \"https://labs.example\", tenant: labs }]")))
+	got := p.raw(nil, "GET / HTTP/1.1\r\nHost: evil.example\r\nAccept: text/html\r\n\r\n")
+	if got.status != 400 || strings.Contains(string(got.body), "labs") {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }
 

@@ -64,7 +64,7 @@ func (m *Sessions) Middleware(next http.Handler) http.Handler {
 		setDefaults(w.Header(), r)
 		req, err := m.request(r)
 		if err != nil {
-			ProblemOf(err).write(w, m.engine.Now())
+			m.turnBack(w, r, err)
 			return
 		}
 		st := &slot{Context: r.Context(), ResponseWriter: w, m: m}
@@ -84,13 +84,13 @@ func (m *Sessions) Middleware(next http.Handler) http.Handler {
 
 // request reads what the engine may know.
 func (m *Sessions) request(r *http.Request) (session.Request, error) {
-	origin, ok := m.engine.Policy().Origin(r.Host)
+	origin, ok := m.engine.Policy().Origin(hostOf(r))
 	if !ok {
-		return session.Request{}, session.ErrBadRequest
+		return session.Request{}, errForeignHost
 	}
 	route, ok := policy.CleanPath(r.URL.EscapedPath())
 	if !ok || hasDots(r.URL.Path) {
-		return session.Request{}, session.ErrBadRequest
+		return session.Request{}, errUncleanPath
 	}
 	if err := m.sameOrigin(r, origin); err != nil {
 		return session.Request{}, err
@@ -99,8 +99,6 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 	return session.Request{Cookie: cookieOf(r.Header), Origin: origin, Route: route, Source: sourceOf(r.RemoteAddr), Agent: r.UserAgent(),
 		Peer: peer, PeerRefused: refused}, nil
 }
-
-var errCrossOrigin = errors.New("sessionhttp: the request comes from another origin")
 
 // hasDots reports whether a path has a segment that is "." or "..". The policy reads it without them, a router as it is:
 // what looks like a page without a floor would be one below it.
