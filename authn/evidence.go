@@ -40,6 +40,8 @@ type Tie struct {
 	Serial      [sha256.Size]byte `json:"serial"`      // SHA-256 of its issuer and serial number, as a deny list has them
 	Holder      [sha256.Size]byte `json:"holder"`      // SHA-256 of its subject's name, as a deny list has it
 	Anchor      string            `json:"anchor"`      // name of the trust anchor the path ended in
+	Root        [sha256.Size]byte `json:"root"`        // SHA-256 of the name and key of the anchor's certificate there
+	Issuers     []byte            `json:"issuers"`     // digests as above of the certificates in between, the leaf's issuer first
 	Source      string            `json:"source"`      // where the certificate was seen: "tls" or the name of a terminator
 }
 

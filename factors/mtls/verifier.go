@@ -16,6 +16,7 @@ type Verifier struct {
 	settings    *Settings
 	env         factors.Env
 	trust       trust
+	roots       map[root]standing
 	description authn.Factor
 	memoKey     any // boxed once, so that asking the connection costs no allocation
 }
@@ -36,6 +37,7 @@ func newVerifier(s *Settings, env factors.Env) (*Verifier, error) {
 		settings:    s,
 		env:         env,
 		trust:       newTrust(s.anchors, s.all),
+		roots:       standings(s.anchors),
 		description: s.Describe(),
 		memoKey:     memoKey{s.name},
 	}, nil
@@ -58,6 +60,9 @@ func (v *Verifier) Verify(ctx context.Context, in factors.Verification) (factors
 
 // CheckTie implements [factors.Tied]. subject is the one of the evidence that the tie belongs to.
 func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Tie, subject authn.Subject) error {
+	if err := v.checkOriginal(ctx, r.Now, tie, subject); err != nil {
+		return err
+	}
 	f, err := v.find(ctx, r, wanted{tenant: subject.Tenant, anchor: tie.Anchor, remembered: true}, factors.ReasonTieMissing)
 	if err != nil {
 		return err
@@ -72,14 +77,6 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 	}
 	if !v.sameSubject(f.subject, subject, tie.Bind) {
 		return factors.Reject(ReasonOtherSubject, "it maps to another subject than the session's")
-	}
-	won := factors.Marks{Certificate: tie.Certificate, Key: tie.Key, Serial: tie.Serial, Subject: tie.Holder}
-	denied, err := v.env.Denials.Denied(ctx, r.Now, f.subject.Tenant, won)
-	if err != nil {
-		return fmt.Errorf("mtls: denials: %w", err)
-	}
-	if denied {
-		return factors.Reject(factors.ReasonRevoked, "the certificate that the session was won with is denied")
 	}
 	return nil
 }
@@ -217,14 +214,6 @@ func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
 		Ambient:    true,
 		At:         r.Now,
 		Expires:    f.holder.notAfter,
-		Tie: &authn.Tie{
-			Bind:        v.settings.bind,
-			Certificate: f.marks.Certificate,
-			Key:         f.marks.Key,
-			Serial:      f.marks.Serial,
-			Holder:      f.marks.Subject,
-			Anchor:      f.holder.anchor.Name,
-			Source:      r.Peer.Source().Name,
-		},
+		Tie:        v.tie(r, f),
 	}
 }

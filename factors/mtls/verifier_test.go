@@ -15,6 +15,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,8 +45,9 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("credential %s, key %s", e.Credential, e.Key)
 	}
 	marks := factors.MarksOf(chain[0])
-	want := authn.Tie{Bind: authn.BindKey, Certificate: cert, Key: spki, Serial: marks.Serial, Holder: marks.Subject, Anchor: "staff", Source: "tls"}
-	if e.Tie == nil || *e.Tie != want {
+	want := authn.Tie{Bind: authn.BindKey, Certificate: cert, Key: spki, Serial: marks.Serial, Holder: marks.Subject, Anchor: "staff", Source: "tls",
+		Root: sha256.Sum256(slices.Concat(ca.Certificate.RawSubject, ca.Certificate.RawSubjectPublicKeyInfo)), Issuers: appendMarks(nil, factors.MarksOf(middle.Certificate))}
+	if e.Tie == nil || !reflect.DeepEqual(*e.Tie, want) {
 		t.Errorf("tie %+v, want %+v", e.Tie, want)
 	}
 	if !e.Expires.Equal(chain[0].NotAfter) || !e.At.Equal(now) || !e.Ambient || e.Factor != "device" || e.Kind != "mtls" {
@@ -388,7 +391,7 @@ func TestTenantFromTheAnchor(t *testing.T) {
 			t.Errorf("a user named by a later factor: %v", err)
 		}
 		err = f.CheckTie(context.Background(), request(chain, time.Now()), *e.Tie, authn.Subject{Tenant: "corp"})
-		wantReason(t, err, ReasonOtherSubject)
+		wantReason(t, err, ReasonForeignTenant)
 	}
 }
 
