@@ -98,7 +98,7 @@ func TestEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := authn.Evidence{Factor: "passkey", Kind: "fido2", Subject: b.alice.Subject(), Names: authn.Names{Tenant: "corp", User: "alice"},
-		Credential: c.ID, Key: "fido2:" + c.ID, AMR: []string{"hwk", "user"}, At: b.now,
+		Credential: c.ID, Key: keyName(t, a), AMR: []string{"hwk", "user"}, At: b.now,
 		Strength: authn.Strength{Category: authn.Have, PhishingResistant: true, UserVerified: true}}
 	if fmt.Sprintf("%+v", v.Evidence) != fmt.Sprintf("%+v", want) {
 		t.Errorf("got  %+v\nwant %+v", v.Evidence, want)

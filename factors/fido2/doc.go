@@ -25,7 +25,7 @@ const (
 	ReasonAuthenticator  authn.Reason = "passkey_authenticator_denied" // its model is not allowed
 	ReasonAttestation    authn.Reason = "passkey_attestation"          // the attestation is missing or not to be trusted
 	ReasonChallenge      authn.Reason = "passkey_challenge"            // the challenge was made for something else
-	ReasonAlgorithm      authn.Reason = "passkey_algorithm"            // the policy does not list the algorithm of its key
+	ReasonAlgorithm      authn.Reason = "passkey_algorithm"            // not an algorithm that the policy lists, or a key out of bounds
 	ReasonRegistration   authn.Reason = "passkey_registration"         // WebAuthn L3 section 7.1 failed
 	ReasonBackupFlags    authn.Reason = "passkey_backup_flags"         // the flags changed in a way that cannot be
 )

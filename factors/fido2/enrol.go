@@ -75,7 +75,8 @@ func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credenti
 	if err := env.answers(parsed.Response.CollectedClientData, object.AuthData, f.settings.userVerification); err != nil {
 		return none, err
 	}
-	if err := f.settings.acceptable(object.AuthData.AttData); err != nil {
+	key, err := f.settings.acceptable(object.AuthData.AttData)
+	if err != nil {
 		return none, err
 	}
 	if slices.ContainsFunc(e.Existing, func(c factors.Credential) bool { return c.ID == credentialID(parsed.RawID) }) {
@@ -89,6 +90,7 @@ func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credenti
 		return none, why(err, ReasonRegistration)
 	}
 	rec := newRecord(e.Origin.RPID, bytes.Clone(e.User.Handle), made, f.settings.trust(*object, e.Now))
+	rec.Key = key
 	if err := f.settings.permits(rec, e.Now); err != nil {
 		return none, err
 	}
@@ -99,14 +101,14 @@ func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credenti
 	return factors.Credential{ID: credentialID(made.ID), Kind: KindName, Data: data, Best: f.settings.strength(rec, rec.Verified)}, nil
 }
 
-// acceptable looks at what the authenticator made before anything is computed with it.
-func (s *Settings) acceptable(made protocol.AttestedCredentialData) error {
+// acceptable looks at what the authenticator made before anything is computed with it, and names its key.
+func (s *Settings) acceptable(made protocol.AttestedCredentialData) (string, error) {
 	var key webauthncose.PublicKeyData
 	if len(made.CredentialID) == 0 || webauthncbor.Unmarshal(made.CredentialPublicKey, &key) != nil {
-		return malformed()
+		return "", malformed()
 	}
 	if !slices.ContainsFunc(s.parameters, func(p protocol.CredentialParameter) bool { return int64(p.Algorithm) == key.Algorithm }) {
-		return factors.Reject(ReasonAlgorithm, "COSE algorithm %d", key.Algorithm)
+		return "", factors.Reject(ReasonAlgorithm, "COSE algorithm %d", key.Algorithm)
 	}
-	return nil
+	return nameOf(made.CredentialPublicKey)
 }

@@ -204,6 +204,10 @@ func (f *Factor) pretend(party *webauthn.WebAuthn, e envelope, parsed *protocol.
 func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, parsed *protocol.ParsedCredentialAssertionData, own found) (factors.Verified, error) {
 	var none factors.Verified
 	flags := parsed.Response.AuthenticatorData.Flags
+	key, err := own.record.key()
+	if err != nil {
+		return none, err
+	}
 	updated, err := f.validate(party, e, parsed, own.record)
 	if own.record.BackupEligible && !flags.HasBackupEligible() {
 		return none, factors.Reject(ReasonBackupFlags, "a credential that could be copied says that it no longer can")
@@ -216,6 +220,7 @@ func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, 
 		return none, &factors.Rejection{Reason: ReasonCounter, Detail: "the counter did not grow", Flag: &flagged}
 	}
 	rec := own.record
+	rec.Key = key
 	rec.Counter, rec.BackedUp = updated.Authenticator.SignCount, flags.HasBackupState()
 	rec.BackupEligible, rec.Verified = flags.HasBackupEligible(), rec.Verified || flags.HasUserVerified()
 	if err := f.settings.permits(rec, r.Now); err != nil {
@@ -229,7 +234,7 @@ func (f *Factor) judge(r factors.Request, party *webauthn.WebAuthn, e envelope, 
 	return factors.Verified{Update: &update, Evidence: authn.Evidence{
 		Factor: f.settings.name, Kind: KindName, At: r.Now, Names: own.names,
 		Subject:    authn.Subject{Tenant: own.credential.Tenant, User: own.credential.User},
-		Credential: own.credential.ID, Key: "fido2:" + own.credential.ID, AMR: rec.amr(),
+		Credential: own.credential.ID, Key: key, AMR: rec.amr(),
 		Strength: f.settings.strength(rec, flags.HasUserVerified()),
 	}}, nil
 }

@@ -16,8 +16,9 @@ type record struct {
 	Version        int      `json:"v"`
 	RPID           string   `json:"rp_id"`
 	ID             []byte   `json:"id"`
-	Handle         []byte   `json:"handle"`     // of its owner
-	PublicKey      []byte   `json:"public_key"` // a COSE key
+	Handle         []byte   `json:"handle"`       // of its owner
+	PublicKey      []byte   `json:"public_key"`   // a COSE key
+	Key            string   `json:"key,omitzero"` // what evidence calls it; records of old have none
 	Counter        uint32   `json:"counter"`
 	BackupEligible bool     `json:"backup_eligible,omitzero"` // it can be copied; never unset
 	BackedUp       bool     `json:"backed_up,omitzero"`       // and was, as last seen
@@ -45,6 +46,14 @@ func decode(data []byte) (record, error) {
 		return record{}, errRecord
 	}
 	return r, nil
+}
+
+// key is what evidence calls the public key.
+func (r record) key() (string, error) {
+	if r.Key != "" {
+		return r.Key, nil
+	}
+	return nameOf(r.PublicKey)
 }
 
 // newRecord keeps what is needed of a credential that the library made.

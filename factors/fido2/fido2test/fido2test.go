@@ -58,6 +58,9 @@ type Passkey struct {
 	key     crypto.Signer
 }
 
+// Public is the passkey's public key.
+func (k *Passkey) Public() crypto.PublicKey { return k.key.Public() }
+
 // New makes an authenticator that verifies its holder and whose passkeys cannot be copied.
 func New(origin string) *Authenticator { return &Authenticator{Origin: origin} }
 
