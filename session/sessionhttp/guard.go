@@ -3,23 +3,31 @@ package sessionhttp
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
 // Need is something that a guard asks of the session besides a signed-in person.
 type Need func(s *session.Session) error
 
-// Floor asks for the floor of the policy with this name. A name that the policy does not have lets nobody in.
+// Floor asks for the floor of the policy with this name. A name that the policy does not have lets nobody in, and is
+// logged once for each policy.
 func Floor(name string) Need {
+	var told atomic.Pointer[policy.Policy]
 	return func(s *session.Session) error {
-		r, ok := s.Engine().Policy().Floor(name)
-		if !ok {
-			return session.ErrForbidden
+		p := s.Engine().Policy()
+		r, ok := p.Floor(name)
+		if ok {
+			return meets(s, r)
 		}
-		return meets(s, r)
+		if told.Swap(p) != p {
+			s.Engine().Log().Error("a guard asks for a floor that the policy does not have: nobody passes", "floor", name, "route", s.Request().Route)
+		}
+		return session.ErrForbidden
 	}
 }
 

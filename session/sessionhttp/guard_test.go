@@ -1,6 +1,8 @@
 package sessionhttp_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 )
@@ -237,6 +241,100 @@ func TestGuardWithoutMiddleware(t *testing.T) {
 	}
 	if _, ok := sessionhttp.Principal(t.Context()); ok || sessionhttp.From(t.Context()) != nil {
 		t.Error("somebody is there without Middleware")
+	}
+}
+
+// A guard that names a floor which is not there says so to operators, once for each policy, and lets nobody in.
+func TestGuardWithAFloorThatIsNotThere(t *testing.T) {
+	p := newPortal(t)
+	p.guarded("/page", p.sessions.Require(sessionhttp.Floor("admn")))
+	b := p.signedIn("alice")
+	logged := func(want int) {
+		t.Helper()
+		const line = `level=ERROR msg="a guard asks for a floor that the policy does not have: nobody passes" floor=admn route=/page`
+		if n := strings.Count(p.log.String(), line); n != want {
+			t.Errorf("%d lines, want %d: %s", n, want, p.log)
+		}
+	}
+	p.person("bob").get("/page").wants(401, sessionhttp.CodeNotAuthenticated)
+	logged(0)
+	for range 3 {
+		b.get("/page").wants(403, sessionhttp.CodeForbidden)
+	}
+	logged(1)
+	must(t, p.engine.SetPolicy(p.policy("name: admin, route", "name: admn, route")))
+	b.get("/page").wantIn()
+	must(t, p.engine.SetPolicy(p.policy()))
+	for range 3 {
+		b.get("/page").wants(403, sessionhttp.CodeForbidden)
+	}
+	logged(2)
+}
+
+// Without the middleware that reads certificates nobody can sign in with one. Operators learn what is missing, once.
+func TestGuardWithoutCertificates(t *testing.T) {
+	p := newPortal(t)
+	cert := p.certificate("alice")
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	must(t, err)
+	login := func(s *sessionhttp.Sessions, presented bool, before func(http.Handler) http.Handler) int {
+		r := httptest.NewRequest("POST", p.origin+"/login", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true}
+		if presented {
+			r.TLS.PeerCertificates = []*x509.Certificate{leaf}
+		}
+		w := httptest.NewRecorder()
+		before(s.Middleware(s.Handler())).ServeHTTP(w, r)
+		return w.Code
+	}
+	bare, middleware := func(h http.Handler) http.Handler { return h }, mtls.Middleware(mtls.FromTLS())
+	const (
+		unread   = `level=WARN msg="a client certificate came with the connection and was not read: mtls.Middleware must stand before Middleware"`
+		unasked  = `level=WARN msg="a client certificate is required, and no request has carried one so far: `
+		required = http.StatusForbidden
+	)
+	for _, c := range []struct {
+		what      string
+		policy    *policy.Policy
+		presented bool
+		before    func(http.Handler) http.Handler
+		status    int
+		warning   string
+	}{
+		{"read", p.policy(), true, middleware, 200, ""},
+		{"not read", p.policy(), true, bare, required, unread},
+		{"not sent, not read", p.policy(), false, bare, required, unasked},
+		{"not sent", p.policy(), false, middleware, required, unasked},
+		{"not used", p.policy("admin:     { steps: [device, passkey]", "admin:     { steps: [passkey]", "  device:     { kind: mtls, anchors: [staff], identify: [{ from: subject.cn, pattern: \"{user}\", tenant: corp }] }\n", "",
+			"  badge:     { steps: [device], session: { idle: 15m, absolute: 8h } }\n", "", "[admin, badge]", "[admin]",
+			"  kiosk-cert: { kind: mtls, anchors: [kiosks], identify: [{ from: subject.cn, pattern: \"{user}\", tenant: corp }], principal: device }\n", "",
+			"  kiosk:     { steps: [kiosk-cert], session: { idle: 12h, absolute: 24h } }\n", "", "  attendant: { steps: [passkey], on: kiosk, session: { idle: 5m, absolute: 1h } }\n", "",
+			"  - { route: /kiosk/*, methods: [kiosk, attendant] }\n", ""), true, bare, 200, ""},
+	} {
+		log := &logged{}
+		engine, err := session.New(session.Config{Policy: c.policy, Kinds: kinds(), Store: p.store, Log: slog.New(slog.NewTextHandler(log, nil))})
+		must(t, err)
+		s, err := sessionhttp.New(engine, sessionhttp.Config{})
+		must(t, err)
+		for range 3 {
+			if got := login(s, c.presented, c.before); got != c.status {
+				t.Errorf("%s: %d", c.what, got)
+			}
+		}
+		want := 1
+		if c.warning == "" {
+			want = 0
+		}
+		if n := strings.Count(log.String(), "WARN msg=\"a client certificate"); n != want || !strings.Contains(log.String(), c.warning) {
+			t.Errorf("%s: %d warnings in %s", c.what, n, log)
+		}
+	}
+	// Somebody who has none is nothing to wonder at where others have.
+	p.signedIn("alice")
+	p.browser(nil).post("/auth/login", "{}").wants(403, sessionhttp.CodeCertificateRequired)
+	if strings.Contains(p.log.String(), "msg=\"a client certificate") {
+		t.Errorf("%s", p.log)
 	}
 }
 

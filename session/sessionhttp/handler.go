@@ -92,6 +92,7 @@ func (m *Sessions) call(do func(http.ResponseWriter, *http.Request, *session.Ses
 
 func (m *Sessions) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	m.report(r, err)
+	m.certificates.missed(r, err)
 	ProblemOf(err).write(w, m.engine.Now())
 }
 

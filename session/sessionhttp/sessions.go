@@ -34,10 +34,11 @@ type Sessions struct {
 	// RenewToken fail on purpose; end a session with the engine.
 	Values *scs.SessionManager
 
-	engine *session.Engine
-	config Config
-	scsKey any
-	cross  *http.CrossOriginProtection
+	engine       *session.Engine
+	config       Config
+	scsKey       any
+	cross        *http.CrossOriginProtection
+	certificates certificates
 }
 
 // New makes the HTTP side of an engine.
@@ -48,7 +49,7 @@ func New(engine *session.Engine, c Config) (*Sessions, error) {
 	if c.LoginPage != "" && (!LocalPath(c.LoginPage) || strings.ContainsAny(c.LoginPage, "?#")) {
 		return nil, errors.New("sessionhttp: LoginPage must be a path on this origin, without a query")
 	}
-	m := &Sessions{engine: engine, config: c, cross: http.NewCrossOriginProtection()}
+	m := &Sessions{engine: engine, config: c, cross: http.NewCrossOriginProtection(), certificates: certificates{engine: engine}}
 	m.Values = newValues()
 	m.scsKey = contextKeyOf(m.Values)
 	return m, nil
@@ -96,6 +97,7 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 		return session.Request{}, err
 	}
 	peer, refused := factors.PeerCertChainFrom(r.Context())
+	m.certificates.note(r, peer, refused)
 	return session.Request{Cookie: cookieOf(r.Header), Origin: origin, Route: route, Source: sourceOf(r.RemoteAddr), Agent: r.UserAgent(),
 		Peer: peer, PeerRefused: refused}, nil
 }
