@@ -30,6 +30,9 @@ var (
 	errNotCA          = errors.New("not a CA certificate")
 	errWeakKey        = errors.New("a weak key: RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 are good")
 	errOwnConstraints = errors.New("name constraints of a kind that is not checked")
+	errNotForClients  = errors.New("its extended key usage is not for TLS clients: no certificate under it could be good")
+	errUnhandled      = errors.New("a critical extension that is not known: no certificate under it could be good")
+	errNever          = errors.New("it ends before it begins")
 )
 
 // checkBounds refuses a chain that is too large before anything is computed with it.
@@ -56,6 +59,21 @@ func checkAuthority(c *x509.Certificate) error {
 		return errWeakKey
 	case !constraintsChecked(c):
 		return errOwnConstraints
+	}
+	return nil
+}
+
+// checkUse says why no client certificate under a CA could be good, whenever. An expired one may only have been forgotten in
+// the file, and a program must start all the same.
+func checkUse(c *x509.Certificate) error {
+	limited := len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) > 0
+	switch {
+	case limited && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) && !slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny):
+		return errNotForClients
+	case len(c.UnhandledCriticalExtensions) > 0:
+		return errUnhandled
+	case !c.NotBefore.Before(c.NotAfter):
+		return errNever
 	}
 	return nil
 }
@@ -211,7 +229,7 @@ func subtreesChecked(der []byte) bool {
 		if _, err := asn1.Unmarshal(whole.FullBytes, &subtree); err != nil {
 			return false
 		}
-		if !slices.Contains([]int{1, 2, 6, 7}, subtree.Base.Tag) {
+		if subtree.Base.Class != asn1.ClassContextSpecific || !slices.Contains([]int{1, 2, 6, 7}, subtree.Base.Tag) {
 			return false
 		}
 		der = rest

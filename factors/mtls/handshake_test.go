@@ -306,6 +306,7 @@ func TestServerConfigErrors(t *testing.T) {
 		return []string{path}
 	}
 	good := string(ca.PEM())
+	_, headless, _ := strings.Cut(good, "\n")
 	other := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: []byte{0x30, 0}})
 	for name, c := range map[string]struct {
 		config *ServerConfig
@@ -325,6 +326,13 @@ func TestServerConfigErrors(t *testing.T) {
 		"a CA and a revocation list":  {&ServerConfig{ClientCAs: file(good, string(other)), Certificates: server}, ErrCAFile},
 		"a CA and a damaged block":    {&ServerConfig{ClientCAs: file("-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n", good), Certificates: server}, ErrCAFile},
 		"a CA and a block cut off":    {&ServerConfig{ClientCAs: file(good, good[:len(good)/2]), Certificates: server}, ErrCAFile},
+		"text behind":                 {&ServerConfig{ClientCAs: file(good, "more\n"), Certificates: server}, ErrCAFile},
+		"a block without its head":    {&ServerConfig{ClientCAs: file(good, headless), Certificates: server}, ErrCAFile},
+		"one in the middle":           {&ServerConfig{ClientCAs: file(good, headless, good), Certificates: server}, ErrCAFile},
+		"a block with half its head":  {&ServerConfig{ClientCAs: file(good, good[6:], good), Certificates: server}, ErrCAFile},
+		"a head in another case":      {&ServerConfig{ClientCAs: file(good, strings.ReplaceAll(good, "CERT", "Cert"), good), Certificates: server}, ErrCAFile},
+		"another head":                {&ServerConfig{ClientCAs: file(good, strings.ReplaceAll(strings.ReplaceAll(good, "BEGIN", "Begin"), "END", "End"), good), Certificates: server}, ErrCAFile},
+		"blocks on one line":          {&ServerConfig{ClientCAs: file(strings.TrimSpace(good), good), Certificates: server}, ErrCAFile},
 		"a folder":                    {&ServerConfig{ClientCAs: []string{t.TempDir()}, Certificates: server}, errAny},
 		"a mode that is not known":    {&ServerConfig{Mode: 7, Certificates: server}, errAny},
 		"a file beyond any CA bundle": {&ServerConfig{ClientCAs: file(good, strings.Repeat("#", maxCAFile)), Certificates: server}, ErrCAFile},

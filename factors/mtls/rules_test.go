@@ -2,6 +2,7 @@ package mtls
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"strings"
 	"testing"
@@ -281,7 +282,23 @@ func TestSettings(t *testing.T) {
 	cert := func(ca *mtlstest.CA) []*x509.Certificate { return []*x509.Certificate{ca.Certificate} }
 	noCA := present(t, staff.Issue(mtlstest.Leaf{CN: "x"}))
 	weak := mtlstest.NewCA(t, "x").IntermediateFrom(mtlstest.Leaf{CN: "weak", Key: smallRSA(t)})
+	servers := staff.IntermediateFrom(mtlstest.Leaf{CN: "servers", EKU: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	clients := staff.IntermediateFrom(mtlstest.Leaf{CN: "clients", EKU: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}})
+	anything := staff.IntermediateFrom(mtlstest.Leaf{CN: "anything", EKU: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	stamps := staff.IntermediateFrom(mtlstest.Leaf{CN: "stamps", Change: func(c *x509.Certificate) {
+		c.ExtKeyUsage, c.UnknownExtKeyUsage = nil, []asn1.ObjectIdentifier{{1, 2, 3}}
+	}})
+	critical := staff.IntermediateFrom(mtlstest.Leaf{CN: "critical", Extra: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}})
+	backwards := staff.IntermediateFrom(mtlstest.Leaf{CN: "backwards", NotBefore: time.Now(), NotAfter: time.Now().Add(-time.Hour)})
 	anchors := []policy.Anchor{
+		{Name: "servers", Tenant: "corp", Certificates: cert(servers)},
+		{Name: "clients", Tenant: "corp", Certificates: cert(clients)},
+		{Name: "anything", Tenant: "corp", Certificates: cert(anything)},
+		{Name: "stamps", Tenant: "corp", Certificates: cert(stamps)},
+		{Name: "critical", Tenant: "corp", Certificates: cert(critical)},
+		{Name: "backwards", Tenant: "corp", Certificates: cert(backwards)},
+		{Name: "bundle", Tenant: "corp", Certificates: []*x509.Certificate{servers.Certificate, critical.Certificate, staff.Certificate}},
+		{Name: "useless", Tenant: "corp", Certificates: []*x509.Certificate{servers.Certificate, critical.Certificate}},
 		{Name: "staff", Tenant: "corp", Certificates: cert(staff)},
 		{Name: "acme", Tenant: "acme", Certificates: cert(acme)},
 		{Name: "portal", Tenants: []string{"corp", "labs"}, Certificates: cert(none)},
@@ -308,6 +325,14 @@ func TestSettings(t *testing.T) {
 		{"empty anchor", written{Anchors: []string{"empty"}, Identify: cn}, "anchors[0]: "},
 		{"anchor that is no CA", written{Anchors: []string{"leaf"}, Identify: cn}, "anchors[0]: "},
 		{"anchor with a weak key", written{Anchors: []string{"weak"}, Identify: cn}, "anchors[0]: "},
+		{"anchor for servers", written{Anchors: []string{"servers"}, Identify: cn}, "anchors[0]: "},
+		{"anchor for something else", written{Anchors: []string{"stamps"}, Identify: cn}, "anchors[0]: "},
+		{"anchor for clients too", written{Anchors: []string{"clients"}, Identify: cn}, ""},
+		{"anchor for anything", written{Anchors: []string{"anything"}, Identify: cn}, ""},
+		{"anchor with one CA for clients among others", written{Anchors: []string{"bundle"}, Identify: cn}, ""},
+		{"anchor with no CA for clients", written{Anchors: []string{"useless"}, Identify: cn}, "anchors[0]: "},
+		{"anchor with a critical extension", written{Anchors: []string{"critical"}, Identify: cn}, "anchors[0]: "},
+		{"anchor that ends before it begins", written{Anchors: []string{"backwards"}, Identify: cn}, "anchors[0]: "},
 		{"no rules", written{Anchors: one}, "identify: "},
 		{"unknown source", written{Anchors: one, Identify: []writtenRule{{"subject.ou", "{user}", "corp"}}}, "identify[0].from: "},
 		{"no pattern", written{Anchors: one, Identify: []writtenRule{{"subject.cn", "", "corp"}}}, "identify[0].pattern: "},

@@ -161,19 +161,22 @@ func (s *ServerConfig) verifyResumed(cs tls.ConnectionState) error {
 
 var errResumed = errors.New("mtls: the certificate of the resumed session is no longer good")
 
-// readAuthorities reads a PEM file that holds CA certificates, at least one, and no block that is anything else.
+// readAuthorities reads a PEM file that holds CA certificates, at least one, and no block that is anything else. Text before
+// a block is let be (RFC 7468 section 5.2).
 func readAuthorities(file string) ([]*x509.Certificate, error) {
 	text, err := readFile(file)
 	if err != nil {
 		return nil, err
 	}
-	begun := bytes.Count(text, []byte("-----BEGIN "))
+	lower := bytes.ToLower(text)
+	begun, ended := bytes.Count(lower, []byte("-----begin")), bytes.Count(lower, []byte("-----end"))
 	var out []*x509.Certificate
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
+	for len(bytes.TrimSpace(text)) > 0 {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return nil, fmt.Errorf("%w: %s: something that is no block, behind block %d", ErrCAFile, file, len(out))
 		}
+		text = rest
 		c, err := x509.ParseCertificate(block.Bytes)
 		if block.Type != "CERTIFICATE" || err != nil {
 			return nil, fmt.Errorf("%w: %s: block %d is no certificate", ErrCAFile, file, len(out)+1)
@@ -184,8 +187,8 @@ func readAuthorities(file string) ([]*x509.Certificate, error) {
 		out = append(out, c)
 	}
 	// pem.Decode passes over blocks that are damaged.
-	if len(out) == 0 || len(out) != begun {
-		return nil, fmt.Errorf("%w: %s: %d of %d blocks can be read", ErrCAFile, file, len(out), begun)
+	if len(out) == 0 || len(out) != begun || len(out) != ended {
+		return nil, fmt.Errorf("%w: %s: %d of %d blocks can be read", ErrCAFile, file, len(out), max(begun, ended))
 	}
 	return out, nil
 }

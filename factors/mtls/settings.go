@@ -132,7 +132,12 @@ func (s *Settings) checkAnchor(a policy.Anchor) error {
 			}
 		}
 	}
-	return nil
+	for _, c := range a.Certificates {
+		if checkUse(c) == nil {
+			return nil
+		}
+	}
+	return checkUse(a.Certificates[0])
 }
 
 // sameAuthority reports whether two certificates are of one CA, so that a path under one is a path under the other.
