@@ -208,7 +208,7 @@ func (v *Verifier) evidence(r factors.Request, f finding) authn.Evidence {
 		Subject:    f.subject,
 		Names:      names,
 		Credential: f.id(),
-		Key:        "x509:" + hex.EncodeToString(f.marks.Key[:]),
+		Key:        "spki:" + hex.EncodeToString(f.marks.Key[:]),
 		AMR:        []string{amr},
 		Strength:   strength,
 		Ambient:    true,

@@ -41,7 +41,7 @@ func TestEvidence(t *testing.T) {
 	if e.Subject != (authn.Subject{Tenant: "corp", User: "u-alice"}) || e.Names != (authn.Names{Tenant: "corp", User: "alice"}) {
 		t.Errorf("subject %+v, names %+v", e.Subject, e.Names)
 	}
-	if e.Credential != hex.EncodeToString(cert[:]) || e.Key != "x509:"+hex.EncodeToString(spki[:]) {
+	if e.Credential != hex.EncodeToString(cert[:]) || e.Key != "spki:"+hex.EncodeToString(spki[:]) {
 		t.Errorf("credential %s, key %s", e.Credential, e.Key)
 	}
 	marks := factors.MarksOf(chain[0])
@@ -127,7 +127,7 @@ func TestRefused(t *testing.T) {
 		{"serial zero", withSerial(t, ca, big.NewInt(0)), ReasonNonconforming},
 		{"serial of 21 octets", ca.Issue(mtlstest.Leaf{CN: "alice", Serial: new(big.Int).Lsh(big.NewInt(1), 159)}), ReasonNonconforming},
 		{"serial of 20 octets", ca.Issue(mtlstest.Leaf{CN: "alice", Serial: new(big.Int).Lsh(big.NewInt(1), 158)}), ""},
-		{"name constraints in a leaf", ca.Issue(mtlstest.Leaf{CN: "alice", Extra: []pkix.Extension{constraints(t, 2, "example")}}), ReasonNonconforming},
+		{"name constraints in a leaf", ca.Issue(mtlstest.Leaf{CN: "alice", Extra: []pkix.Extension{constraints(t, asn1.ClassContextSpecific, 2, "example")}}), ReasonNonconforming},
 		{"small RSA key", ca.Issue(mtlstest.Leaf{CN: "alice", Key: smallRSA(t)}), ReasonWeak},
 		{"curve that is not good", ca.Issue(mtlstest.Leaf{CN: "alice", Key: p224(t)}), ReasonWeak},
 		{"Ed25519", ca.Issue(mtlstest.Leaf{CN: "alice", Key: ed(t)}), ""},
@@ -175,12 +175,12 @@ func teletex(c *x509.Certificate) {
 	}}})
 }
 
-func constraints(t *testing.T, tag int, base string) pkix.Extension {
+func constraints(t *testing.T, class, tag int, base string) pkix.Extension {
 	t.Helper()
 	type subtree struct{ Base asn1.RawValue }
 	der, err := asn1.Marshal(struct {
 		Permitted []subtree `asn1:"tag:0"`
-	}{[]subtree{{asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: []byte(base)}}}})
+	}{[]subtree{{asn1.RawValue{Class: class, Tag: tag, Bytes: []byte(base)}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,14 +264,17 @@ func TestConstraintsThatNobodyChecks(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")
 	f := newFixture(staffOf(ca)).factor(t, byCommonName)
 	for _, c := range []struct {
-		tag  int
-		base string
-		why  authn.Reason
+		class, tag int
+		base       string
+		why        authn.Reason
 	}{
-		{2, "corp.example", ""},
-		{4, "0\x00", ReasonNonconforming}, // an empty Name
+		{asn1.ClassContextSpecific, 2, "corp.example", ""},
+		{asn1.ClassContextSpecific, 4, "0\x00", ReasonNonconforming}, // an empty Name
+		{asn1.ClassUniversal, 2, "corp.example", ReasonNonconforming},
+		{asn1.ClassApplication, 2, "corp.example", ReasonNonconforming},
+		{asn1.ClassPrivate, 2, "corp.example", ReasonNonconforming},
 	} {
-		middle := ca.IntermediateFrom(mtlstest.Leaf{CN: "CA", Extra: []pkix.Extension{constraints(t, c.tag, c.base)}})
+		middle := ca.IntermediateFrom(mtlstest.Leaf{CN: "CA", Extra: []pkix.Extension{constraints(t, c.class, c.tag, c.base)}})
 		_, err := verify(t, f, request(present(t, middle.Issue(mtlstest.Leaf{CN: "alice"})), time.Now()))
 		wantReason(t, err, c.why)
 	}
