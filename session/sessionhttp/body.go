@@ -17,8 +17,10 @@ import (
 const maxBody = 64 << 10
 
 var (
-	errMediaType = errors.New("sessionhttp: the body must be application/json")
-	errTooLarge  = errors.New("sessionhttp: the body is larger than 64 KiB")
+	errMediaType    = errors.New("sessionhttp: the body must be application/json")
+	errTooLarge     = errors.New("sessionhttp: the body is larger than 64 KiB")
+	errUnreadable   = fmt.Errorf("sessionhttp: the body cannot be read: %w", session.ErrBadRequest)
+	errNotThisShape = fmt.Errorf("sessionhttp: the body is not what this call takes: %w", session.ErrBadRequest)
 )
 
 // readBody reads a JSON object into v, strictly: one value, valid UTF-8, no name twice, none that v does not know. With
@@ -33,7 +35,7 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) erro
 		return errTooLarge
 	}
 	if err != nil {
-		return fmt.Errorf("%w: the body cannot be read", session.ErrBadRequest)
+		return errUnreadable
 	}
 	if len(b) == 0 && optional {
 		return nil
@@ -42,12 +44,10 @@ func readBody(w http.ResponseWriter, r *http.Request, v any, optional bool) erro
 		return errMediaType
 	}
 	if !bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte{'{'}) { // null would be an empty object
-		return fmt.Errorf("%w: %w", session.ErrBadRequest, errNotThisShape)
+		return errNotThisShape
 	}
 	if err := json.Unmarshal(b, v, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: %w", session.ErrBadRequest, errNotThisShape)
+		return errNotThisShape
 	}
 	return nil
 }
-
-var errNotThisShape = errors.New("sessionhttp: the body is not what this call takes")

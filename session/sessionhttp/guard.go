@@ -113,12 +113,12 @@ func (m *Sessions) guard(first func(*session.Session) error, needs []Need) func(
 	}
 }
 
-var errNoMiddleware = errors.New("sessionhttp: a guard stands without Middleware before it")
+var errNoMiddleware = &session.UnavailableError{Err: errors.New("sessionhttp: a guard or Handler stands without Middleware before it")}
 
 func (m *Sessions) allowed(r *http.Request, first func(*session.Session) error, needs []Need) error {
 	s := From(r.Context())
 	if s == nil {
-		return &session.UnavailableError{Err: errNoMiddleware}
+		return errNoMiddleware
 	}
 	if err := first(s); err != nil {
 		return err

@@ -80,8 +80,7 @@ func (m *Sessions) call(do func(http.ResponseWriter, *http.Request, *session.Ses
 		setPrivate(w.Header())
 		s := From(r.Context())
 		if s == nil {
-			m.engine.Log().ErrorContext(r.Context(), "sessionhttp: Handler is mounted without Middleware")
-			problem(http.StatusServiceUnavailable, CodeUnavailable).write(w, m.engine.Now())
+			m.refuse(w, r, errNoMiddleware)
 			return
 		}
 		if err := do(w, r, s); err != nil {

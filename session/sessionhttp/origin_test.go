@@ -1,12 +1,18 @@
 package sessionhttp_test
 
 import (
+	"bufio"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 )
 
@@ -216,6 +222,60 @@ func TestPathsAndFloors(t *testing.T) {
 		if got.status != 401 && got.status != 404 {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
+	}
+}
+
+// Whatever a router takes for a path below /admin, the policy does too: other paths never get as far as a router.
+func TestRoutersAndFloors(t *testing.T) {
+	p := newPortal(t)
+	var route string
+	admin := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { route = sessionhttp.From(r.Context()).Request().Route })
+	other := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	mux := http.NewServeMux()
+	mux.Handle("/admin/", admin)
+	mux.Handle("/admin", admin)
+	mux.Handle("/", other)
+	plain, clean, mounted := chi.NewRouter(), chi.NewRouter(), chi.NewRouter()
+	clean.Use(middleware.CleanPath, middleware.StripSlashes)
+	mounted.Mount("/admin", admin)
+	mounted.Handle("/*", other)
+	for _, r := range []chi.Router{plain, clean} {
+		r.Handle("/admin", admin)
+		r.Handle("/admin/*", admin)
+		r.Handle("/*", other)
+	}
+	routers := map[string]http.Handler{"net/http": mux, "chi": plain, "chi that cleans": clean, "chi that mounts": mounted}
+	for name, h := range routers {
+		routers[name] = p.sessions.Middleware(h)
+	}
+	parts := []string{"/", "//", "admin", "Admin", "%61dmin", "admin/", "/admin", "a", "x", ".", "..", "%2e", "%2f", "%5c", "\\", ";", "?", "#", "%", "%25", "%2561dmin", "%00",
+		"*", ":", "@", "https:", "localhost", "%C0%AF", "\xc0\xaf", "\uff41dmin", "%20", "+", "&"}
+	random := rand.New(rand.NewPCG(1, 2))
+	below := 0
+	for range 10_000 {
+		target := [...]string{"/", "/", "/", "", p.origin}[random.IntN(5)]
+		for range 1 + random.IntN(6) {
+			target += parts[random.IntN(len(parts))]
+		}
+		text := "GET " + target + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(p.origin, "https://") + "\r\n\r\n"
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			continue
+		}
+		for name, h := range routers {
+			route = ""
+			h.ServeHTTP(httptest.NewRecorder(), r.Clone(t.Context()))
+			if route == "" {
+				continue
+			}
+			below++
+			if !policy.MatchRoute("/admin/*", route) {
+				t.Errorf("%s takes %q to /admin, and the policy to %q", name, target, route)
+			}
+		}
+	}
+	if below < 500 {
+		t.Errorf("%d requests get there: the test tests nothing", below)
 	}
 }
 

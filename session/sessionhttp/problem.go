@@ -38,7 +38,6 @@ type Problem struct {
 	Title  string  `json:"title"`
 	Status int     `json:"status"`
 	Code   Code    `json:"code"`
-	Detail string  `json:"detail,omitempty"`
 	StepUp *wanted `json:"step_up,omitempty"` // what to ask of the step-up call
 	retry  time.Time
 }
