@@ -44,6 +44,16 @@ type running struct {
 	invited map[string]string
 	ahead   atomic.Int64 // of the portal's clock, in nanoseconds
 	stop    func() error
+	log     string // file
+}
+
+func (r *running) logged() string {
+	r.t.Helper()
+	b, err := os.ReadFile(r.log)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // start runs the portal and waits until it is ready.
@@ -56,7 +66,7 @@ func start(t *testing.T, data string, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, data: data, invited: map[string]string{}}
+	r := &running{t: t, data: data, invited: map[string]string{}, log: log.Name()}
 	o, err := parse(append([]string{"-addr", "localhost:0", "-data", data}, args...), log)
 	if err != nil {
 		t.Fatal(err)

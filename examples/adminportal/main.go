@@ -22,6 +22,7 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the first lines only does not end the portal
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	o, err := parse(os.Args[1:], os.Stderr)
 	if err == nil {
@@ -42,6 +43,7 @@ type options struct {
 	addr   string
 	data   string
 	policy string
+	invite string
 	now    func() time.Time
 }
 
@@ -52,6 +54,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.addr, "addr", "localhost:8443", "where to listen, and what browsers see")
 	f.StringVar(&o.data, "data", "adminportal-data", "the folder for certificates, policy and database")
 	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
+	f.StringVar(&o.invite, "invite", "", "print a new invitation for a user of this login name")
 	if err := f.Parse(args); err != nil {
 		return o, flag.ErrHelp
 	}
@@ -64,8 +67,7 @@ func parse(args []string, out io.Writer) (options, error) {
 // run runs the portal until ctx ends.
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	host, _, err := net.SplitHostPort(o.addr)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(o.addr); err != nil {
 		return fmt.Errorf("-addr %s: %w", o.addr, err)
 	}
 	l, err := net.Listen("tcp", o.addr)
@@ -73,14 +75,30 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer l.Close()
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		host = "localhost" // it listens everywhere, and no browser goes to "everywhere"
-	}
+	host, _, _ := net.SplitHostPort(address(o.addr))
 	at := net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	p, err := prepare(ctx, o, host, at, log)
+	if err != nil && ctx.Err() != nil {
+		log.Info("ended before it was ready", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	defer p.store.Close()
+	defer p.close()
 	return p.serve(ctx, l, at, stdout)
+}
+
+// address is where to listen as browsers write it. Where the program listens everywhere the host is localhost: no browser
+// goes to "everywhere".
+func address(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || err == nil && ip.IsUnspecified():
+		host = "localhost"
+	case err == nil:
+		host = ip.Unmap().String()
+	}
+	return net.JoinHostPort(strings.ToLower(host), port)
 }

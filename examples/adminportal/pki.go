@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ const p12Password = "sallyport"
 type pki struct {
 	dir string
 	now time.Time
+	log *slog.Logger // nil: nothing is logged
 }
 
 // pair is a certificate and its key. The key is nil where somebody took it away, as one should with that of an
@@ -67,7 +69,7 @@ func (p pki) path(name string) string { return filepath.Join(p.dir, name) }
 func (p pki) authority(name, cn string) (pair, error) {
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: cn}, NotAfter: p.now.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
 		MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign}
-	return p.keep(name, t, nil, func(c *x509.Certificate) bool { return c.IsCA && p.now.Before(c.NotAfter) })
+	return p.keep(name, t, nil, func(own pair) bool { return own.cert.IsCA && p.now.Before(own.cert.NotAfter) })
 }
 
 // server is the certificate of this program. It is made anew when it does not cover the host, or soon ends.
@@ -81,7 +83,8 @@ func (p pki) server(ca pair, host string) error {
 	}
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: host}, NotAfter: p.now.AddDate(1, 0, 0), DNSNames: names, IPAddresses: addrs,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	own, err := p.keep("server", t, &ca, func(c *x509.Certificate) bool {
+	own, err := p.keep("server", t, &ca, func(own pair) bool {
+		c := own.cert
 		return c.VerifyHostname(host) == nil && c.CheckSignatureFrom(ca.cert) == nil && p.now.AddDate(0, 0, 7).Before(c.NotAfter)
 	})
 	if err == nil && own.key == nil {
@@ -94,10 +97,15 @@ func (p pki) server(ca pair, host string) error {
 func (p pki) person(ca pair, name string) error {
 	t := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: p.now.AddDate(1, 0, 0),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
-	own, err := p.keep(name, t, &ca, func(*x509.Certificate) bool { return true })
+	own, err := p.keep(name, t, &ca, func(own pair) bool {
+		// One of this program's own is made anew where it can be, when it ended, or its authority did.
+		ours := own.key != nil && ca.key != nil && bytes.Equal(own.cert.RawIssuer, ca.cert.RawSubject)
+		return !ours || own.cert.CheckSignatureFrom(ca.cert) == nil && p.now.Before(own.cert.NotAfter)
+	})
 	if err != nil {
 		return err
 	}
+	p.protect(name + ".p12")
 	if _, err := os.Stat(p.path(name + ".p12")); own.key == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -113,14 +121,14 @@ func (p pki) person(ca pair, name string) error {
 // keep reads a pair from its files if it is good, and otherwise makes it. A key without a certificate is what a kill may
 // leave: the pair is made anew. A certificate without its key is kept, for somebody took the key away. Files that are
 // there and broken are an error, for they may be somebody's.
-func (p pki) keep(name string, t *x509.Certificate, ca *pair, good func(*x509.Certificate) bool) (pair, error) {
+func (p pki) keep(name string, t *x509.Certificate, ca *pair, good func(pair) bool) (pair, error) {
 	own, err := p.read(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return p.issue(name, t, ca)
 	case err != nil:
 		return pair{}, err
-	case good(own.cert):
+	case good(own):
 		return own, nil
 	case ca == nil:
 		return pair{}, fmt.Errorf("%s is no CA certificate that is still valid", p.path(name+".crt"))
@@ -134,6 +142,7 @@ func (p pki) read(name string) (pair, error) {
 	if err != nil {
 		return pair{}, err
 	}
+	p.protect(name + ".key")
 	key, err := os.ReadFile(p.path(name + ".key"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return pair{cert: c}, nil
@@ -153,6 +162,22 @@ func (p pki) read(name string) (pair, error) {
 		return pair{}, fmt.Errorf("%s does not belong to %s", p.path(name+".key"), p.path(name+".crt"))
 	}
 	return pair{c, private}, nil
+}
+
+// protect takes a file from everybody but its owner, and says so.
+func (p pki) protect(file string) {
+	info, err := os.Stat(p.path(file))
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return
+	}
+	err = os.Chmod(p.path(file), 0o600)
+	switch {
+	case p.log == nil:
+	case err != nil:
+		p.log.Warn("others can read a key", "file", p.path(file), "error", err)
+	default:
+		p.log.Warn("others could read a key until now: think about making a new one", "file", p.path(file))
+	}
 }
 
 func (p pki) readCert(file string) (*x509.Certificate, error) {

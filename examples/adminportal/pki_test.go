@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/x509"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -215,5 +216,88 @@ func TestCertificatesBroken(t *testing.T) {
 	p.now = p.now.AddDate(11, 0, 0)
 	if err := p.make("portal.example", nil); err == nil || !strings.Contains(err.Error(), "server-ca.crt") {
 		t.Errorf("with an authority past its time: %v", err)
+	}
+}
+
+// A new authority is no use while the certificates are those of the old one.
+func TestNewAuthorityNewCertificates(t *testing.T) {
+	p := folder(t)
+	before := contents(t, p)
+	for _, file := range []string{"staff-ca.crt", "staff-ca.key"} {
+		if err := os.Remove(p.path(file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(t, p, "portal.example")
+	for _, name := range []string{"alice", "bob"} {
+		verify(t, p, "staff-ca", name, x509.ExtKeyUsageClientAuth)
+		after := contents(t, p)
+		if after[name+".p12"] == before[name+".p12"] {
+			t.Errorf("%s.p12 is the old one", name)
+		}
+		_, held, _, err := pkcs12.DecodeChain([]byte(after[name+".p12"]), p12Password)
+		if err != nil || !held.Equal(cert(t, p, name)) {
+			t.Errorf("%s.p12 holds another certificate: %v", name, err)
+		}
+	}
+	p.now = p.now.AddDate(1, 1, 0)
+	again(t, p, "portal.example")
+	if c := cert(t, p, "alice"); !p.now.Before(c.NotAfter) {
+		t.Errorf("an expired certificate was kept")
+	}
+}
+
+// What somebody put there is theirs, whoever issued it.
+func TestCertificatesOfOthersAreKept(t *testing.T) {
+	p, other := folder(t), pki{dir: filepath.Join(t.TempDir(), "pki"), now: time.Now()}
+	if err := os.MkdirAll(other.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := other.authority("ca", "A CA of the company's own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.person(ca, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"alice.crt", "alice.key", "alice.p12"} {
+		b, err := os.ReadFile(other.path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.path(file), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := contents(t, p)
+	again(t, p, "portal.example")
+	if after := contents(t, p); after["alice.crt"] != before["alice.crt"] || after["alice.key"] != before["alice.key"] {
+		t.Errorf("the certificate of another authority was replaced")
+	}
+}
+
+func TestKeysThatOthersCanRead(t *testing.T) {
+	p := folder(t)
+	var log bytes.Buffer
+	p.log = slog.New(slog.NewTextHandler(&log, nil))
+	for _, file := range []string{"alice.key", "staff-ca.key", "server.key", "bob.p12"} {
+		if err := os.Chmod(p.path(file), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again(t, p, "portal.example")
+	for _, file := range []string{"alice.key", "staff-ca.key", "server.key", "bob.p12"} {
+		info, err := os.Stat(p.path(file))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v %v", file, info.Mode(), err)
+		}
+		if !strings.Contains(log.String(), file) {
+			t.Errorf("no word of %s in the log:\n%s", file, log.String())
+		}
+	}
+	log.Reset()
+	again(t, p, "portal.example")
+	if log.Len() > 0 {
+		t.Errorf("it says of good files: %s", log.String())
 	}
 }

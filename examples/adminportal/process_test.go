@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 type process struct {
 	*running
 	cmd *exec.Cmd
-	log bytes.Buffer
+	err bytes.Buffer
 }
 
 func program(args ...string) *exec.Cmd {
@@ -50,7 +50,7 @@ func spawn(t *testing.T, data, addr string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Stderr = &p.log
+	p.cmd.Stderr = &p.err
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func spawn(t *testing.T, data, addr string) *process {
 		}
 	}
 	if p.url == "" {
-		t.Fatalf("the portal did not start:\n%s", p.log.String())
+		t.Fatalf("the portal did not start:\n%s", p.err.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	return p
@@ -166,7 +166,7 @@ func TestSessionsSurviveRestartAndKill(t *testing.T) {
 	alice.enrol(p.invited["alice"])
 	alice.login()
 	if err := p.end(syscall.SIGTERM); err != nil {
-		t.Fatalf("SIGTERM: %v\n%s", err, p.log.String())
+		t.Fatalf("SIGTERM: %v\n%s", err, p.err.String())
 	}
 	for range 2 {
 		p = spawn(t, data, addr)
@@ -247,6 +247,7 @@ func TestOneClearLine(t *testing.T) {
 			}
 			return []string{"-addr", "localhost:0", "-data", data}
 		}, "staff-ca.crt"},
+		{"address that has no passkeys", func(t *testing.T) []string { return []string{"-addr", "127.0.0.2:0", "-data", t.TempDir()} }, "give a name, such as localhost"},
 		{"no such flag", func(*testing.T) []string { return []string{"extra"} }, `unknown argument "extra"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

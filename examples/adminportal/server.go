@@ -11,6 +11,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +29,8 @@ import (
 const (
 	reloadEvery = 2 * time.Second
 	pruneEvery  = time.Minute
+	forgetEvery = time.Hour
+	keepEvents  = 365 * 24 * time.Hour
 	stopWithin  = 5 * time.Second
 )
 
@@ -67,7 +73,9 @@ func (p *portal) serve(ctx context.Context, l net.Listener, at string, out io.Wr
 	background.Go(func() { p.prune(working) })
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(l, "", "") }()
-	p.announce(out, at)
+	if ctx.Err() == nil {
+		p.announce(out, at)
+	}
 	select {
 	case err = <-served:
 	case <-ctx.Done():
@@ -85,19 +93,63 @@ func (p *portal) serve(ctx context.Context, l net.Listener, at string, out io.Wr
 	return err
 }
 
-// announce says on standard output what scripts wait for and what people do next.
+// announce says on standard output what scripts wait for and what people do next. Once it has, the invitations of the
+// first start are out.
 func (p *portal) announce(out io.Writer, at string) {
-	for _, i := range p.invited {
-		fmt.Fprintf(out, "invitation %s %s\n", i.name, i.code)
+	_, err := io.WriteString(out, p.announcement(at)) // in one piece: nobody reads half of it
+	if err == nil {
+		err = p.setAnnounced()
 	}
-	fmt.Fprintf(out, "ready https://%s\n\n", at)
-	dir := p.data + "/pki"
-	fmt.Fprintf(out, "Next steps:\n")
-	fmt.Fprintf(out, "  1. Import %s/alice.p12 into your browser (password %q), and trust %s/server-ca.crt.\n", dir, p12Password, dir)
-	fmt.Fprintf(out, "  2. Open https://%s/enrol, choose the certificate, and enter alice's invitation to add a passkey.\n", at)
-	fmt.Fprintf(out, "  3. Sign in.\n\n")
-	fmt.Fprintf(out, "Or look at it from a terminal:\n")
-	fmt.Fprintf(out, "  curl --cacert %s/server-ca.crt --cert %s/alice.crt --key %s/alice.key -X POST https://%s/auth/login\n", dir, dir, dir, at)
+	if err != nil {
+		p.log.Error("the next start prints the invitations again", "error", err)
+	}
+}
+
+func (p *portal) announcement(at string) string {
+	var b strings.Builder
+	for _, i := range p.invited {
+		fmt.Fprintf(&b, "invitation %s %s\n", i.name, i.code)
+	}
+	fmt.Fprintf(&b, "ready https://%s\n\n", at)
+	dir := filepath.Join(p.data, "pki")
+	site := p.policy.Origins[0].URL // where browsers make passkeys
+	fmt.Fprintf(&b, "Next steps:\n")
+	name := "alice"
+	if len(p.invited) > 0 {
+		name = p.invited[0].name
+	}
+	certificate := "the certificate of " + name
+	if _, err := os.Stat(filepath.Join(dir, name+".p12")); err == nil {
+		certificate = filepath.Join(dir, name+".p12")
+	}
+	if len(p.invited) > 0 {
+		fmt.Fprintf(&b, "  1. Import %s into your browser (password %q), and trust %s.\n", certificate, p12Password, filepath.Join(dir, "server-ca.crt"))
+		fmt.Fprintf(&b, "  2. Open %s/enrol, choose the certificate, and enter %s's invitation to add a passkey.\n", site, name)
+		fmt.Fprintf(&b, "  3. Sign in.\n\n")
+	} else {
+		fmt.Fprintf(&b, "  1. Open %s, choose the certificate, and sign in with your passkey.\n", site)
+		fmt.Fprintf(&b, "  2. Who has none needs an invitation: an administrator makes one on the page Users, or start this program with -invite NAME.\n\n")
+	}
+	if !p.hasOrigin(at) {
+		at = strings.TrimPrefix(site, "https://")
+	}
+	fmt.Fprintf(&b, "Or look at it from a terminal:\n")
+	fmt.Fprintf(&b, "  curl --cacert %s --cert %s --key %s -X POST https://%s/auth/login\n", quote(filepath.Join(dir, "server-ca.crt")),
+		quote(filepath.Join(dir, "alice.crt")), quote(filepath.Join(dir, "alice.key")), at)
+	fmt.Fprintf(&b, "It answers with a login that has passed the certificate; \"next\" is what it waits for. A passkey needs a browser from here on.\n")
+	fmt.Fprintf(&b, "Leave --cert and --key out to be refused. GET /auth/session says who you are; docs/http.md has all calls.\n")
+	return b.String()
+}
+
+// plain matches what a shell takes as it is.
+var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// quote writes a word for a shell.
+func quote(word string) string {
+	if plain.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // watch puts a changed policy in force.
@@ -112,22 +164,34 @@ func (p *portal) watch(ctx context.Context) {
 		}
 		p.tls.Store(config)
 		p.log.Info("the policy was reloaded", "file", fresh.File)
+		p.warn(fresh)
 		return nil
 	}, func(err error) { p.log.Error("the policy was not reloaded: the old one stays in force", "error", err) })
 }
 
 func (p *portal) prune(ctx context.Context) {
-	t := time.NewTicker(pruneEvery)
-	defer t.Stop()
+	prune, forget := time.NewTicker(pruneEvery), time.NewTicker(forgetEvery)
+	defer prune.Stop()
+	defer forget.Stop()
+	p.forget(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
+		case <-prune.C:
 			if err := p.engine.Prune(ctx); err != nil && ctx.Err() == nil {
 				p.log.Error("nothing was pruned", "error", err)
 			}
+		case <-forget.C:
+			p.forget(ctx)
 		}
+	}
+}
+
+// forget deletes audit events that are older than they are kept.
+func (p *portal) forget(ctx context.Context) {
+	if err := p.engine.PruneEvents(ctx, keepEvents); err != nil && ctx.Err() == nil {
+		p.log.Error("no audit events were forgotten", "error", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -42,11 +43,17 @@ type portal struct {
 	certs    pki
 	tls      atomic.Pointer[tls.Config]
 	data     string
+	lock     *os.File
 	invited  []invited
 }
 
-// invited is a user of the first start and the code for them.
+// invited is a user and the code that is to be printed for them.
 type invited struct{ name, code string }
+
+func (p *portal) close() {
+	p.store.Close()
+	p.lock.Close()
+}
 
 // prepare makes what is missing in the data folder and puts the portal together.
 func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) (_ *portal, err error) {
@@ -57,22 +64,32 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return nil, err
 	}
-	certs := pki{dir: filepath.Join(data, "pki"), now: o.now()}
+	locked, err := lock(data)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			locked.Close()
+		}
+	}()
+	certs := pki{dir: filepath.Join(data, "pki"), now: o.now(), log: log}
 	if err := certs.make(host, []string{"alice", "bob"}); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(data, "policy.yaml")
-	if err := writePolicy(file, at); err != nil {
+	if err := writePolicy(file, originHost(at)); err != nil && (o.policy == "" || !errors.Is(err, errNumbers)) {
 		return nil, err
 	}
 	if o.policy != "" {
 		file = o.policy
 	}
-	p := &portal{log: log, data: data, certs: certs, kinds: []factors.Kind{mtls.Kind(), fido2.Kind()}}
+	p := &portal{log: log, data: data, lock: locked, certs: certs, kinds: kinds()}
 	if p.policy, err = policy.Load(file, policyKinds(p.kinds)...); err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(p.policy.Origins, func(o policy.Origin) bool { return o.URL == "https://"+at }) {
+	p.warn(p.policy)
+	if !p.hasOrigin(at) {
 		log.Warn("the policy's origin is not the address that this program was given: browsers must come by the origin", "origin", p.policy.Origins[0].URL, "addr", at)
 	}
 	config, err := certs.tls(p.policy)
@@ -94,8 +111,22 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	if p.sessions, err = sessionhttp.New(p.engine, sessionhttp.Config{LoginPage: "/login"}); err != nil {
 		return nil, err
 	}
-	return p, p.populate(ctx)
+	return p, p.populate(ctx, o.invite)
 }
+
+// hasOrigin reports whether the policy lets callers come by this address.
+func (p *portal) hasOrigin(at string) bool {
+	return slices.ContainsFunc(p.policy.Origins, func(o policy.Origin) bool { return o.URL == "https://"+originHost(at) })
+}
+
+// warn logs what is suspicious in a policy.
+func (p *portal) warn(pol *policy.Policy) {
+	for _, w := range pol.Warnings() {
+		p.log.Warn("the policy is good, but look at this", "warning", w.Error())
+	}
+}
+
+func kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind()} }
 
 func policyKinds(kinds []factors.Kind) []policy.Kind {
 	var all []policy.Kind
@@ -105,18 +136,28 @@ func policyKinds(kinds []factors.Kind) []policy.Kind {
 	return all
 }
 
+// originHost is an address as it stands in an origin: browsers leave the port of https out.
+func originHost(at string) string { return strings.TrimSuffix(at, ":443") }
+
 // policyFor is the demo's policy for an address. Browsers make no passkeys for an address of numbers, so for the loopback
-// ones localhost comes first and the address is another name of it.
+// ones that localhost stands for it comes first, and the address is another name of it.
 func policyFor(at string) string {
 	line := "origin: https://" + at
-	if host, port, err := net.SplitHostPort(at); err == nil && net.ParseIP(host).IsLoopback() {
-		line = "origins: [https://localhost:" + port + ", { origin: \"https://" + at + "\", rp_id: localhost }]"
+	u := url.URL{Host: at}
+	if name := u.Hostname(); name == "127.0.0.1" || name == "::1" {
+		local := "localhost"
+		if u.Port() != "" {
+			local += ":" + u.Port()
+		}
+		line = "origins: [https://" + local + ", { origin: \"https://" + at + "\", rp_id: localhost }]"
 	}
 	return strings.ReplaceAll(policyTemplate, "origin: {{origin}}", line)
 }
 
 // addressLine finds the address that a policy of this program was written for.
 var addressLine = regexp.MustCompile(`(?m)^origin(?:: |s: .*origin: ")https://([^"\s]+)`)
+
+var errNumbers = errors.New("browsers make no passkeys for an address of numbers: give a name, such as localhost")
 
 // writePolicy writes the demo's policy. One that is there is kept, unless it is the demo's own, unchanged, for another
 // address.
@@ -131,13 +172,40 @@ func writePolicy(file, at string) error {
 			return nil
 		}
 	}
+	if name := (&url.URL{Host: at}).Hostname(); net.ParseIP(name) != nil && name != "127.0.0.1" && name != "::1" {
+		return fmt.Errorf("-addr %s: %w", at, errNumbers)
+	}
 	return write(file, []byte(policyFor(at)), 0o600)
 }
 
-// populate makes the tenant and its first users, and invites those who were never invited.
-func (p *portal) populate(ctx context.Context) error {
+// announcedFile is there once the invitations of the first start were printed.
+const announcedFile = "announced"
+
+func (p *portal) announced() (bool, error) {
+	_, err := os.Stat(filepath.Join(p.data, announcedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (p *portal) setAnnounced() error {
+	if there, err := p.announced(); there || err != nil {
+		return err
+	}
+	return write(filepath.Join(p.data, announcedFile), []byte("The invitations of the first users were printed.\nWithout this file whoever of them has no passkey is invited again.\n"), 0o600)
+}
+
+// populate makes the tenant and its first users, and invites them: codes that a kill kept from being printed are no use
+// to anybody, so it does so until they were, and again for whoever let an invitation expire. It also invites the user
+// that the command line names.
+func (p *portal) populate(ctx context.Context, invite string) error {
 	op := p.engine.Operate(tenant)
 	if err := op.CreateTenant(ctx, "Corp"); err != nil && !errors.Is(err, session.ErrConflict) {
+		return err
+	}
+	announced, err := p.announced()
+	if err != nil {
 		return err
 	}
 	invitations, err := op.Invitations(ctx)
@@ -149,15 +217,55 @@ func (p *portal) populate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(invitations, func(i session.Invitation) bool { return i.User == u.ID }) {
-			continue
-		}
-		code, err := op.Invite(ctx, u.ID, 0)
+		waits, err := p.waits(ctx, op, u, invitations, announced)
 		if err != nil {
 			return err
 		}
-		p.invited = append(p.invited, invited{n.Name, code})
+		if !waits || n.Name == invite {
+			continue
+		}
+		if err := os.Remove(filepath.Join(p.data, announcedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := p.invite(ctx, op, u); err != nil {
+			return err
+		}
 	}
+	if invite == "" {
+		return nil
+	}
+	u, err := userNamed(ctx, op, invite)
+	if err != nil {
+		return fmt.Errorf("-invite: %w", err)
+	}
+	return p.invite(ctx, op, u)
+}
+
+// waits reports whether a user of the first start has no way in and must be invited.
+func (p *portal) waits(ctx context.Context, op *session.Admin, u session.User, invitations []session.Invitation, announced bool) (bool, error) {
+	if u.Status != session.Active {
+		return false, nil
+	}
+	newest := true // they are listed newest first
+	for _, i := range invitations {
+		if i.User != u.ID {
+			continue
+		}
+		if !i.Spent.IsZero() || newest && (i.By != "" || announced && (i.Open(p.engine.Now()) || !i.Revoked.IsZero())) {
+			return false, nil // used, or the business of an administrator, or known to somebody, or taken back on purpose
+		}
+		newest = false
+	}
+	credentials, err := op.Credentials(ctx, u.ID)
+	return len(credentials) == 0, err
+}
+
+func (p *portal) invite(ctx context.Context, op *session.Admin, u session.User) error {
+	code, err := op.Invite(ctx, u.ID, 0)
+	if err != nil {
+		return err
+	}
+	p.invited = append(p.invited, invited{u.Name, code})
 	return nil
 }
 
@@ -166,14 +274,18 @@ func (p *portal) user(ctx context.Context, op *session.Admin, n session.NewUser)
 	if !errors.Is(err, session.ErrConflict) {
 		return u, err
 	}
+	return userNamed(ctx, op, n.Name)
+}
+
+func userNamed(ctx context.Context, op *session.Admin, name string) (session.User, error) {
 	users, err := op.Users(ctx)
 	if err != nil {
-		return u, err
+		return session.User{}, err
 	}
 	for _, u := range users {
-		if u.Name == n.Name && !u.Device {
+		if u.Name == name && !u.Device {
 			return u, nil
 		}
 	}
-	return u, fmt.Errorf("user %q is neither there nor can be made", n.Name)
+	return session.User{}, fmt.Errorf("there is no user %q", name)
 }
