@@ -1,28 +1,60 @@
 // Package factortest holds a factor to the contract of package factors, as testing/fstest does for file systems.
+//
+// The suite knows nothing of what a factor verifies, so its author supplies what is good and what is wrong. From what is
+// good the suite makes what is broken: text that is no JSON, members that are missing or of another type, values of which
+// a bit is another.
 package factortest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
-// Suite is a factor, and how to please it.
+// Answer answers a challenge, of which it gets what a browser would.
+type Answer func(publicKey json.RawMessage) (json.RawMessage, error)
+
+// Answers answers a challenge in several ways, each by its name.
+type Answers func(publicKey json.RawMessage) (map[string]json.RawMessage, error)
+
+// Suite is a factor, and how to please and displease it.
 type Suite struct {
 	Factor factors.Factor
 	// Request is a request on which a good credential verifies.
 	Request factors.Request
 	// Good answers a challenge with a good credential, a new one with each call. Nil for ambient factors, whose
 	// credential is in the request.
-	Good func(publicKey json.RawMessage) (json.RawMessage, error)
+	Good Answer
+	// Wrong answers a challenge with credentials that have the form of a good one and must be rejected: somebody else's,
+	// one made with another key, an answer to another challenge. Interactive factors need at least one. It may leave the
+	// member out that the factor would find wrong first, never the one that proves something.
+	Wrong Answers
+	// Hints are the members of a credential that may say anything, because the factor doesn't rely on them, as paths:
+	// "response.transports". What is below a member is part of it. All others must make a difference.
+	Hints []string
+	// IgnoresChallenge says that the same answer is good for any challenge, as a password, a PIN or the code of an
+	// authenticator app is, and a code that was sent to somebody is not. It must not claim to resist phishing then, and
+	// its "code" or "password" counts as one of Secrets.
+	IgnoresChallenge bool
+	// WrongRequests are requests on which no credential is good, by name: a certificate of another CA, one that has
+	// expired. Ambient factors need at least one.
+	WrongRequests map[string]factors.Request
+	// OtherRequests are requests on which a good credential verifies, but not the one that Request carries, by name:
+	// somebody else's certificate. What was won on Request must not be carried on by them. Factors whose evidence is tied
+	// need at least one.
+	OtherRequests map[string]factors.Request
+	// Enrolling is how credentials are added. A [factors.Enroller] needs it.
+	Enrolling *Enrolling
 	// Secrets are texts that must be in no error.
 	Secrets []string
 }
@@ -35,15 +67,21 @@ func Run(t *testing.T, s Suite) {
 	}
 }
 
-// Check runs the suite and gives what is wrong. The factor is used by several goroutines at once.
+// Check runs the suite and gives what is wrong. The factor is used by several goroutines at once; the functions of the
+// suite are not.
 func Check(ctx context.Context, s Suite) []string {
-	c := &checker{Suite: s, ctx: ctx, about: s.Factor.Describe()}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	c := &checker{Suite: s, ctx: ctx, ended: ended, about: s.Factor.Describe()}
 	c.describes()
 	if len(c.problems) == 0 {
 		c.verifiesGood()
-		c.rejectsBad()
+		c.rejectsWrong()
+		c.rejectsBroken()
 		c.keepsChallengesApart()
+		c.keepsTies()
 		c.atOnce()
+		c.enrols()
 	}
 	return c.problems
 }
@@ -51,6 +89,7 @@ func Check(ctx context.Context, s Suite) []string {
 type checker struct {
 	Suite
 	ctx      context.Context
+	ended    context.Context // was cancelled
 	about    authn.Factor
 	mu       sync.Mutex
 	problems []string
@@ -59,7 +98,9 @@ type checker struct {
 func (c *checker) complain(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.problems = append(c.problems, fmt.Sprintf(format, args...))
+	if p := fmt.Sprintf(format, args...); !slices.Contains(c.problems, p) {
+		c.problems = append(c.problems, p)
+	}
 }
 
 func (c *checker) describes() {
@@ -72,38 +113,111 @@ func (c *checker) describes() {
 	}
 	_, interactive := c.Factor.(factors.Challenger)
 	_, tied := c.Factor.(factors.Tied)
-	if interactive == c.about.Ambient {
-		c.complain("a factor is a Challenger or ambient, and not both")
+	_, enroller := c.Factor.(factors.Enroller)
+	for _, rule := range []struct {
+		broken bool
+		says   string
+	}{
+		{interactive == c.about.Ambient, "a factor is a Challenger or ambient, and not both"},
+		{c.about.Tied && !tied, "its evidence is tied, and it is not Tied"},
+		{interactive && c.Good == nil, "the suite needs Good for an interactive factor"},
+		{interactive && c.Wrong == nil, "the suite needs Wrong for an interactive factor"},
+		{c.about.Ambient && len(c.WrongRequests) == 0, "the suite needs WrongRequests for an ambient factor"},
+		{c.about.Tied && len(c.OtherRequests) == 0, "the suite needs OtherRequests for a factor whose evidence is tied"},
+		{enroller && c.Enrolling == nil, "the suite needs Enrolling for an Enroller"},
+		{!enroller && c.Enrolling != nil, "the suite has Enrolling, and the factor is no Enroller"},
+		{c.IgnoresChallenge && c.about.Best.PhishingResistant, "Describe claims to resist phishing for a credential that is good for any challenge"},
+	} {
+		if rule.broken {
+			c.complain("%s", rule.says)
+		}
 	}
-	if c.about.Tied && !tied {
-		c.complain("its evidence is tied, and it is not Tied")
-	}
-	if interactive && c.Good == nil {
-		c.complain("the suite needs Good for an interactive factor")
+	if c.Enrolling != nil && enroller {
+		c.Enrolling.complete(c)
 	}
 }
 
-// attempt makes a challenge, where there is one, and an answer to it.
-func (c *checker) attempt() (factors.Verification, bool) {
-	v := factors.Verification{Request: c.Request, Credential: json.RawMessage("{}")}
+// ask makes a challenge, where there is one, and gives what the caller sees of it.
+func (c *checker) ask(r factors.Request) (factors.Verification, json.RawMessage, bool) {
+	v := factors.Verification{Request: r, Credential: json.RawMessage("{}")}
 	asks, ok := c.Factor.(factors.Challenger)
 	if !ok {
-		return v, true
+		return v, nil, true
 	}
-	made, err := asks.Challenge(c.ctx, c.Request)
+	made, err := asks.Challenge(c.ctx, r)
 	if err != nil {
 		c.complain("no challenge: %v", err)
-		return v, false
+		return v, nil, false
 	}
-	v.Challenge = factors.Asked{ID: "challenge", Data: made.Data, Issued: c.Request.Now, Expires: c.Request.Now.Add(made.Lifetime)}
-	if made.Lifetime == 0 {
-		v.Challenge.Expires = c.Request.Now.Add(1 << 30)
+	c.challenge("a challenge", made)
+	v.Challenge = asked(made, r.Now)
+	return v, made.PublicKey, true
+}
+
+func (c *checker) challenge(what string, made factors.Challenge) {
+	const most = 16 << 10
+	switch {
+	case len(made.Data) > most:
+		c.complain("%s has %d bytes of Data, more than %d", what, len(made.Data), most)
+	case len(made.PublicKey) > 0 && !json.Valid(made.PublicKey):
+		c.complain("%s has a PublicKey that is no JSON", what)
+	case made.Lifetime < 0:
+		c.complain("%s has a negative Lifetime", what)
 	}
-	if v.Credential, err = c.Good(made.PublicKey); err != nil {
+}
+
+func asked(made factors.Challenge, now time.Time) factors.Asked {
+	life := made.Lifetime
+	if life == 0 {
+		life = time.Minute
+	}
+	return factors.Asked{ID: "challenge", Data: made.Data, Issued: now, Expires: now.Add(life)}
+}
+
+// attempt makes a challenge, where there is one, and a good answer to it.
+func (c *checker) attempt() (factors.Verification, bool) {
+	v, public, ok := c.ask(c.Request)
+	if !ok || c.about.Ambient {
+		return v, ok
+	}
+	var err error
+	if v.Credential, err = c.Good(public); err != nil {
 		c.complain("no good credential: %v", err)
 		return v, false
 	}
+	c.secret(v.Credential)
 	return v, true
+}
+
+// secret remembers what people type as one of the secrets.
+func (c *checker) secret(credential json.RawMessage) {
+	var typed struct{ Code, Password string }
+	if !c.IgnoresChallenge || json.Unmarshal(credential, &typed) != nil {
+		return
+	}
+	for _, text := range []string{typed.Code, typed.Password} {
+		if text != "" && !slices.Contains(c.Secrets, text) {
+			c.Secrets = append(slices.Clip(c.Secrets), text)
+		}
+	}
+}
+
+// safely calls the factor. A panic counts as an error of it.
+func safely(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+	}()
+	return call()
+}
+
+func (c *checker) verify(ctx context.Context, v factors.Verification) (got factors.Verified, err error) {
+	err = safely(func() error {
+		got, err = c.Factor.Verify(ctx, v)
+		return err
+	})
+	return got, err
 }
 
 func (c *checker) verifiesGood() {
@@ -111,20 +225,34 @@ func (c *checker) verifiesGood() {
 	if !ok {
 		return
 	}
-	got, err := c.Factor.Verify(c.ctx, v)
+	got, err := c.verify(c.ctx, v)
 	if err != nil {
 		c.complain("a good credential was refused: %v", err)
 		return
 	}
-	e := got.Evidence
-	best := c.about.Best
+	c.evidence(got.Evidence, c.Request.Now)
+	if c.about.Ambient {
+		return
+	}
+	if v, ok = c.attempt(); !ok {
+		return
+	}
+	if v.Credential, err = rewritten(v.Credential); err != nil {
+		c.complain("a good credential is no JSON: %v", err)
+		return
+	}
+	if _, err := c.verify(c.ctx, v); err != nil {
+		c.complain("a good credential was refused after its members were put into another order: %v", err)
+	}
+}
+
+func (c *checker) evidence(e authn.Evidence, now time.Time) {
 	switch {
-	case !e.At.Equal(c.Request.Now):
-		c.complain("evidence of %v, asked at %v", e.At, c.Request.Now)
+	case !e.At.Equal(now):
+		c.complain("evidence of %v, asked at %v", e.At, now)
 	case !e.Subject.Valid(), e.Subject.Tenant != "" && c.about.Identifies < authn.IdentifiesTenant, e.Subject.User != "" && c.about.Identifies < authn.IdentifiesUser:
 		c.complain("evidence of a subject that Describe does not allow: %+v", e.Subject)
-	case e.Strength.Category == 0 || e.Strength.Category&^best.Category != 0, e.Strength.PhishingResistant && !best.PhishingResistant,
-		e.Strength.Hardware && !best.Hardware, e.Strength.UserVerified && !best.UserVerified:
+	case e.Strength.Category == 0 || !within(e.Strength, c.about.Best):
 		c.complain("evidence stronger than Describe says, or worth nothing: %+v", e.Strength)
 	case slices.ContainsFunc(e.AMR, func(v string) bool { return !slices.Contains(c.about.AMR, v) }):
 		c.complain("AMR values that Describe does not have: %v", e.AMR)
@@ -133,12 +261,54 @@ func (c *checker) verifiesGood() {
 	}
 }
 
-// rejectsBad damages a good credential in every way: it must be rejected, and never break anything.
-func (c *checker) rejectsBad() {
+func within(s, best authn.Strength) bool {
+	return s.Category&^best.Category == 0 && (best.PhishingResistant || !s.PhishingResistant) &&
+		(best.Hardware || !s.Hardware) && (best.UserVerified || !s.UserVerified)
+}
+
+// rejectsWrong tries what has the right form and is not good.
+func (c *checker) rejectsWrong() {
+	for _, name := range slices.Sorted(maps.Keys(c.WrongRequests)) {
+		v, ok := c.attempt()
+		if !ok {
+			return
+		}
+		v.Request = c.WrongRequests[name]
+		what := fmt.Sprintf("WrongRequests %q", name)
+		c.rejected(what, v)
+		c.never(what, func(ctx context.Context) error { _, err := c.verify(ctx, v); return err })
+	}
 	if c.about.Ambient {
-		v, _ := c.attempt()
-		v.Peer = factors.PeerCertChain{}
-		c.rejected("a request without anything", v)
+		c.rejected("a request without anything", factors.Verification{Credential: json.RawMessage("{}"),
+			Request: factors.Request{Now: c.Request.Now, Origin: c.Request.Origin}})
+		return
+	}
+	v, public, ok := c.ask(c.Request)
+	if !ok {
+		return
+	}
+	wrong, err := c.Wrong(public)
+	if err != nil || len(wrong) == 0 {
+		c.complain("no wrong credential: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		what := fmt.Sprintf("Wrong %q", name)
+		if !json.Valid(wrong[name]) {
+			c.complain("%s is no JSON, so nothing is learned from it", what)
+			continue
+		}
+		v.Credential = wrong[name]
+		c.never(what, func(ctx context.Context) error { _, err := c.verify(ctx, v); return err })
+		c.secret(wrong[name])
+		if c.rejected(what, v) == factors.ReasonMalformed {
+			c.complain("%s was rejected for its form (%s), so nothing is learned from it", what, factors.ReasonMalformed)
+		}
+	}
+}
+
+// rejectsBroken damages a good credential: it must be rejected, and never break anything.
+func (c *checker) rejectsBroken() {
+	if c.about.Ambient {
 		return
 	}
 	v, ok := c.attempt()
@@ -146,37 +316,63 @@ func (c *checker) rejectsBad() {
 		return
 	}
 	good := v.Credential
-	bad := []json.RawMessage{nil, {}, json.RawMessage("null"), json.RawMessage("{}"), json.RawMessage("[]"), json.RawMessage(`"x"`), json.RawMessage("1"),
-		good[:len(good)/2], good[:len(good)-1], bytes.Repeat([]byte("a"), 1<<20), append(slices.Clone(good), "{}"...)}
-	for i := 0; i < len(good); i += max(1, len(good)/64) {
-		if bytes.IndexByte([]byte(`{}[],:" `), good[i]) < 0 {
-			continue // another letter in a name that nobody reads may be as good
+	for _, b := range append(misshapen(good), misread(good, c.Hints)...) {
+		v.Credential = b.credential
+		if b.hint {
+			_, err := c.verify(c.ctx, v)
+			c.decided(b.what, err)
+			continue
 		}
-		flipped := slices.Clone(good)
-		flipped[i] = 0
-		bad = append(bad, flipped)
-	}
-	for _, b := range bad {
-		v.Credential = b
-		c.rejected(fmt.Sprintf("a credential of %d bytes that is broken", len(b)), v)
+		c.rejected(b.what, v)
 	}
 }
 
-func (c *checker) rejected(what string, v factors.Verification) {
-	_, err := c.Factor.Verify(c.ctx, v)
-	var rejection *factors.Rejection
-	switch {
-	case err == nil:
+// rejected wants a rejection and gives its reason.
+func (c *checker) rejected(what string, v factors.Verification) authn.Reason {
+	return c.refused(what, func(ctx context.Context) error { _, err := c.verify(ctx, v); return err })
+}
+
+// refused wants a rejection of a call, and gives its reason.
+func (c *checker) refused(what string, call func(context.Context) error) authn.Reason {
+	err := call(c.ctx)
+	if err == nil {
 		c.complain("%s was taken", what)
-	case !errors.As(err, &rejection):
-		c.complain("%s is no Rejection: %v", what, err)
-	case rejection.Reason == "":
-		c.complain("%s was rejected without a reason", what)
+	}
+	return c.decided(what, err)
+}
+
+// never wants a call not to be taken when the context has ended: nothing need be decided then.
+func (c *checker) never(what string, call func(context.Context) error) {
+	if call(c.ended) == nil {
+		c.complain("%s was taken, the context having ended", what)
+	}
+}
+
+// decided wants a call to be taken or rejected, and gives the reason.
+func (c *checker) decided(what string, err error) authn.Reason {
+	if err == nil {
+		return ""
 	}
 	for _, secret := range c.Secrets {
-		if err != nil && bytes.Contains([]byte(err.Error()), []byte(secret)) {
-			c.complain("an error holds a secret")
+		if strings.Contains(err.Error(), secret) {
+			c.complain("%s: the error holds a secret", what)
 		}
+	}
+	var rejection *factors.Rejection
+	if !errors.As(err, &rejection) {
+		c.complain("%s is no Rejection: %v", what, err)
+		return ""
+	}
+	if rejection.Reason == "" {
+		c.complain("%s was rejected without a reason", what)
+	}
+	return rejection.Reason
+}
+
+// endures wants a good call to succeed, or to break, once the context has ended: it says nothing about the caller then.
+func (c *checker) endures(what string, err error) {
+	if errors.As(err, new(*factors.Rejection)) {
+		c.complain("%s was rejected, the context having ended: %v", what, err)
 	}
 }
 
@@ -191,28 +387,43 @@ func (c *checker) keepsChallengesApart() {
 	}
 	crossed := v
 	crossed.Challenge = other.Challenge
+	if c.IgnoresChallenge {
+		if _, err := c.verify(c.ctx, crossed); err != nil {
+			c.complain("IgnoresChallenge is set, and an answer to another challenge is refused: %v", err)
+		}
+		return
+	}
 	c.rejected("an answer to another challenge", crossed)
 	crossed.Challenge = factors.Asked{}
 	c.rejected("an answer to no challenge", crossed)
 }
 
-// atOnce has many goroutines verify, for the race detector, with a context that has ended among them.
+// atOnce has many goroutines verify, for the race detector, what is good and what isn't, with contexts that have ended
+// among them.
 func (c *checker) atOnce() {
-	ended, cancel := context.WithCancel(c.ctx)
-	cancel()
 	var all sync.WaitGroup
-	for i := range 8 {
+	for i := range 12 {
 		v, ok := c.attempt()
 		if !ok {
 			return
 		}
 		all.Go(func() {
-			ctx := c.ctx
-			if i%4 == 3 {
-				ctx = ended
-			}
-			if _, err := c.Factor.Verify(ctx, v); err != nil && ctx == c.ctx {
-				c.complain("a good credential was refused beside others: %v", err)
+			switch i % 4 {
+			case 0:
+				v.Credential, v.Peer = json.RawMessage("{}"), factors.PeerCertChain{}
+				if _, err := c.verify(c.ctx, v); err == nil {
+					c.complain("nothing at all was taken beside good credentials")
+				}
+			case 1:
+				got, err := c.verify(c.ended, v)
+				c.endures("a good credential", err)
+				if err == nil {
+					c.evidence(got.Evidence, c.Request.Now)
+				}
+			default:
+				if _, err := c.verify(c.ctx, v); err != nil {
+					c.complain("a good credential was refused beside others: %v", err)
+				}
 			}
 		})
 	}
