@@ -153,6 +153,61 @@ func TestHardwareIsWonOnlyWhileItCounts(t *testing.T) {
 	}
 }
 
+// TestRootsThatAreGone: trust is in what is configured now. A maker whose root was taken out proves nothing any more.
+func TestRootsThatAreGone(t *testing.T) {
+	maker, other, s := newMaker(t), newMaker(t), newService(t, "metadata.example")
+	known := entry(maker, "hardware", "FIDO_CERTIFIED")
+	const (
+		roots    = ", attestation: direct, attestation_roots: [roots.pem]"
+		others   = ", attestation: direct, attestation_roots: [other.pem]"
+		metadata = ", attestation: direct, metadata: blob.jwt, metadata_root: root.pem"
+		another  = ", attestation: direct, metadata: another.jwt, metadata_root: root.pem"
+		software = ", attestation: direct, metadata: software.jwt, metadata_root: root.pem"
+		listed   = ", aaguids: { allow: [6a9b1c5e-0000-4000-8000-00000000f1d0] }"
+	)
+	for _, tt := range []struct {
+		name        string
+		before, now string
+		hardware    bool
+		model       bool
+	}{
+		{"still there", roots, roots, true, true},
+		{"in the metadata now", roots, metadata, true, true},
+		{"configured now", metadata, roots, true, true},
+		{"gone", roots, others, false, false},
+		{"gone from the metadata", metadata, another, false, false},
+		{"gone with the metadata", metadata, others, false, false},
+		{"in software, as was found out", metadata, software, false, true},
+		{"in hardware, as was found out", software, metadata, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, "")
+			b.now = time.Now()
+			write(t, b.dir, "roots.pem", pemOf(maker.Root))
+			write(t, b.dir, "other.pem", pemOf(other.Root))
+			write(t, b.dir, "root.pem", pemOf(s.root))
+			write(t, b.dir, "blob.jwt", []byte(s.blob(known)))
+			write(t, b.dir, "software.jwt", []byte(s.blob(entry(maker, "software", "FIDO_CERTIFIED"))))
+			write(t, b.dir, "another.jwt", []byte(s.blob(entry(other, "hardware", "FIDO_CERTIFIED"))))
+			b.use(tt.before)
+			a := attesting(maker.Packed)
+			b.enrol(a, b.alice)
+			b.use(tt.now)
+			v, err := b.login(a, authn.Subject{})
+			if err != nil || v.Evidence.Strength.Hardware != tt.hardware || v.Update.Best.Hardware != tt.hardware {
+				t.Fatalf("%+v, %v", v.Evidence.Strength, err)
+			}
+			b.directory.credentials[0] = *v.Update
+			b.use(tt.now + listed)
+			if _, err = b.login(a, authn.Subject{}); !tt.model {
+				b.refused(err, fido2.ReasonAttestation)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestModelsAreJudgedAtLoginToo(t *testing.T) {
 	b := newBench(t, "")
 	a := attesting(nil)
@@ -267,6 +322,67 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("hardware: %t", made.Best.Hardware)
 			}
 		})
+	}
+}
+
+// TestMetadataThatCannotBeRead: an entry that the library cannot read speaks for its model as far as it can be read.
+func TestMetadataThatCannotBeRead(t *testing.T) {
+	maker, u2f, s := newMaker(t), newU2FMaker(t), newService(t, "metadata.example")
+	const settings = ", attestation: direct, attestation_roots: [roots.pem], metadata: blob.jwt, metadata_root: root.pem"
+	good := entry(newMaker(t), "hardware", "FIDO_CERTIFIED")["entries"].([]any)[0].(map[string]any)
+	good["aaguid"] = "6a9b1c5e-0000-4000-8000-000000000002"
+	said := func(status string) map[string]any {
+		return entry(maker, "hardware", status)["entries"].([]any)[0].(map[string]any)
+	}
+	damaged := func(e map[string]any) map[string]any {
+		e["metadataStatement"].(map[string]any)["attestationRootCertificates"] = []string{"AAAA"}
+		return e
+	}
+	undated := said("REVOKED")
+	undated["statusReports"].([]any)[0].(map[string]any)["effectiveDate"] = "yesterday"
+	plain := fido2test.New(origin)
+	plain.Attest = u2f.attest
+	for _, tt := range []struct {
+		name     string
+		entries  []any
+		by       *fido2test.Authenticator
+		hardware bool
+		want     authn.Reason
+	}{
+		{"revoked", []any{good, damaged(said("REVOKED"))}, attesting(maker.Packed), false, fido2.ReasonAuthenticator},
+		{"revoked, at an unknown time", []any{good, undated}, attesting(maker.Packed), false, fido2.ReasonAuthenticator},
+		{"nothing bad known", []any{good, damaged(said("FIDO_CERTIFIED"))}, attesting(maker.Packed), false, ""},
+		{"revoked, without a model", []any{good, damaged(u2f.entry("hardware", "REVOKED"))}, plain, false, fido2.ReasonAuthenticator},
+		{"revoked, and a good entry behind it", []any{said("REVOKED"), said("FIDO_CERTIFIED")}, attesting(maker.Packed), false, fido2.ReasonAuthenticator},
+		{"damaged, and a good entry behind it", []any{damaged(said("FIDO_CERTIFIED")), said("FIDO_CERTIFIED")}, attesting(maker.Packed), false, ""},
+		{"twice the same", []any{said("FIDO_CERTIFIED"), said("FIDO_CERTIFIED")}, attesting(maker.Packed), true, ""},
+		{"another model", []any{good}, attesting(maker.Packed), true, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, "")
+			b.now = time.Now()
+			write(t, b.dir, "root.pem", pemOf(s.root))
+			write(t, b.dir, "roots.pem", pemOf(maker.Root, u2f.root))
+			write(t, b.dir, "blob.jwt", []byte(s.blob(blobOf(tt.entries...))))
+			b.use(settings)
+			made, err := b.tryEnrol(tt.by, b.alice)
+			if tt.want != "" {
+				b.refused(err, tt.want)
+				return
+			}
+			if err != nil || made.Best.Hardware != tt.hardware {
+				t.Fatalf("hardware %t, %v", made.Best.Hardware, err)
+			}
+		})
+	}
+	nameless := damaged(said("REVOKED"))
+	nameless["aaguid"] = "6a9b1c5e-0000-4000-8000"
+	dir := t.TempDir()
+	write(t, dir, "root.pem", pemOf(s.root))
+	write(t, dir, "roots.pem", pemOf(maker.Root))
+	write(t, dir, "blob.jwt", []byte(s.blob(blobOf(good, nameless))))
+	if _, err := parse(dir, settings); err == nil || !strings.Contains(err.Error(), "6a9b1c5e-0000-4000-8000") {
+		t.Errorf("a model whose name cannot be read: %v", err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	stdjson "encoding/json"
@@ -31,20 +32,79 @@ type catalogue struct {
 	keys   map[string]*metadata.Entry // of U2F models, which have no AAGUID: by identifier of the attestation key
 }
 
-// entry is what the metadata say of a model, or of the maker of a U2F attestation certificate; nil where they say nothing.
-func (c *catalogue) entry(model uuid.UUID, leaf *x509.Certificate) *metadata.Entry {
-	if model != uuid.Nil {
-		return c.models[model]
+// entries are what the metadata say of a model, or where it has no id, of those whose attestations are signed with one
+// of these keys.
+func (c *catalogue) entries(model uuid.UUID, keys []string) []*metadata.Entry {
+	if entry := c.models[model]; entry != nil {
+		return []*metadata.Entry{entry}
 	}
+	if model != uuid.Nil {
+		return nil
+	}
+	var list []*metadata.Entry
+	for _, key := range keys {
+		if entry := c.keys[key]; entry != nil {
+			list = append(list, entry)
+		}
+	}
+	return list
+}
+
+// keyIdentifier is how the metadata name the key of a certificate.
+func keyIdentifier(c *x509.Certificate) string {
 	var key struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Bits      asn1.BitString
 	}
-	if _, err := asn1.Unmarshal(leaf.RawSubjectPublicKeyInfo, &key); err != nil {
-		return nil
+	if _, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &key); err != nil {
+		return ""
 	}
-	id := sha1.Sum(key.Bits.Bytes) // FIDO MDS 3 section 3.1.1 names keys so; the chain is verified all the same
-	return c.keys[hex.EncodeToString(id[:])]
+	id := sha1.Sum(key.Bits.Bytes) // FIDO MDS 3 section 3.1.1; the chain is verified all the same
+	return hex.EncodeToString(id[:])
+}
+
+// add makes an entry known. What several entries say of one model is taken together, and the worst of it holds.
+func (c *catalogue) add(e metadata.Entry) {
+	if e.AaGUID != uuid.Nil {
+		c.models[e.AaGUID] = together(c.models[e.AaGUID], e)
+	}
+	for _, key := range e.AttestationCertificateKeyIdentifiers {
+		key = strings.ToLower(key)
+		c.keys[key] = together(c.keys[key], e)
+	}
+}
+
+func together(had *metadata.Entry, e metadata.Entry) *metadata.Entry {
+	if had == nil {
+		return &e
+	}
+	hardware := inHardware([]*metadata.Entry{had, &e})
+	e.StatusReports = slices.Concat(had.StatusReports, e.StatusReports)
+	e.MetadataStatement.AttestationRootCertificates = slices.Concat(had.MetadataStatement.AttestationRootCertificates, e.MetadataStatement.AttestationRootCertificates)
+	if !hardware {
+		e.MetadataStatement.KeyProtection = nil
+	}
+	return &e
+}
+
+// salvage reads what it can of an entry that the library cannot read: which models it is about, and what is reported of
+// them. Such models have no roots in the metadata and are not known to be hardware.
+func salvage(in metadata.EntryJSON) (metadata.Entry, error) {
+	e := metadata.Entry{AttestationCertificateKeyIdentifiers: in.AttestationCertificateKeyIdentifiers}
+	if in.AaGUID != "" {
+		var err error
+		if e.AaGUID, err = uuid.Parse(in.AaGUID); err != nil {
+			return e, fmt.Errorf("it speaks of a model %q, which is no AAGUID", printable(in.AaGUID))
+		}
+	}
+	for _, report := range in.StatusReports {
+		parsed, err := report.Parse()
+		if err != nil {
+			parsed = metadata.StatusReport{Status: report.Status} // in force, whatever its dates are
+		}
+		e.StatusReports = append(e.StatusReports, parsed)
+	}
+	return e, nil
 }
 
 // blobName is in the certificate that signs the BLOB of the FIDO Alliance. Its root signs many others.
@@ -69,14 +129,25 @@ func readMetadata(blob []byte, roots []*x509.Certificate) (catalogue, error) {
 	if err != nil {
 		return catalogue{}, err
 	}
-	m, err := d.Parse(&in) // an entry that cannot be parsed is a model that is not known
+	m, err := d.Parse(&in)
 	if err != nil {
 		return catalogue{}, errors.New("its payload is no metadata")
 	}
 	if len(m.Parsed.Entries) == 0 {
 		return catalogue{}, errors.New("it knows no authenticator")
 	}
-	return catalogue{read: true, models: m.ToMap(), keys: m.ToKeyIdentifierMap()}, nil
+	c := catalogue{read: true, models: map[uuid.UUID]*metadata.Entry{}, keys: map[string]*metadata.Entry{}}
+	for _, entry := range m.Parsed.Entries {
+		c.add(entry)
+	}
+	for _, unread := range m.Unparsed {
+		entry, err := salvage(unread.EntryJSON)
+		if err != nil {
+			return catalogue{}, err
+		}
+		c.add(entry)
+	}
+	return c, nil
 }
 
 // blobTrust is whom a BLOB is believed.

@@ -27,8 +27,11 @@ type record struct {
 	Format         string   `json:"attestation_format,omitzero"`
 	Transports     []string `json:"transports,omitzero"` // hints for browsers
 	// Attested says that the model was proven at enrolment, and Hardware that models of this sort keep keys in hardware.
-	Attested bool `json:"attested,omitzero"`
-	Hardware bool `json:"hardware,omitzero"`
+	// Both count while one of the roots is trusted that the attestation led to.
+	Attested  bool     `json:"attested,omitzero"`
+	Hardware  bool     `json:"hardware,omitzero"`
+	Roots     [][]byte `json:"attestation_roots,omitzero"` // hashes of their keys
+	MakerKeys []string `json:"maker_keys,omitzero"`        // of a model without an AAGUID, as the metadata name them
 }
 
 const recordVersion = 1
@@ -60,7 +63,7 @@ func (r record) key() (string, error) {
 func newRecord(rpID string, handle []byte, c *webauthn.Credential, t trust) record {
 	r := record{RPID: rpID, ID: c.ID, Handle: handle, PublicKey: c.PublicKey, Counter: c.Authenticator.SignCount,
 		BackupEligible: c.Flags.BackupEligible, BackedUp: c.Flags.BackupState, Verified: c.Flags.UserVerified,
-		AAGUID: c.Authenticator.AAGUID, Format: c.AttestationFormat, Attested: t.model, Hardware: t.hardware}
+		AAGUID: t.id[:], Format: c.AttestationFormat, Attested: t.model, Hardware: t.hardware, Roots: t.roots, MakerKeys: t.keys}
 	for _, t := range c.Transport {
 		if len(r.Transports) < maxTransports && len(t) <= maxTransport {
 			r.Transports = append(r.Transports, string(t))
@@ -101,7 +104,7 @@ func (r record) amr() []string {
 func (s *Settings) strength(r record, verified bool) authn.Strength {
 	return authn.Strength{Category: authn.Have, PhishingResistant: true,
 		UserVerified: verified && s.userVerification != protocol.VerificationDiscouraged,
-		Hardware:     r.Hardware && s.trusting() && !r.BackupEligible}
+		Hardware:     !r.BackupEligible && s.proven(r).hardware}
 }
 
 func credentialID(raw []byte) string { return base64.RawURLEncoding.EncodeToString(raw) }

@@ -11,11 +11,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-webauthn/webauthn/metadata"
+	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/uuid"
 )
 
@@ -63,7 +65,7 @@ func TestCriticalExtensions(t *testing.T) {
 			t.Fatalf("%v is handled by crypto/x509", tt.ext.Id)
 		}
 		chain := chainOf(map[string]any{"x5c": []any{leaf.Raw}})
-		if got := leadsTo(chain, []*x509.Certificate{root}, now); got != tt.want {
+		if got := len(leadsTo(chain, []*x509.Certificate{root}, now)) == 1; got != tt.want {
 			t.Errorf("%v: %t", tt.ext.Id, got)
 		}
 	}
@@ -103,7 +105,9 @@ func TestModelsWithoutAAGUID(t *testing.T) {
 	byKey, byModel := &metadata.Entry{}, &metadata.Entry{}
 	model := uuid.MustParse("6a9b1c5e-0000-4000-8000-00000000f1d0")
 	c := catalogue{read: true, keys: map[string]*metadata.Entry{hex.EncodeToString(id[:]): byKey}, models: map[uuid.UUID]*metadata.Entry{model: byModel}}
-	if c.entry(uuid.Nil, leaf) != byKey || c.entry(model, leaf) != byModel || c.entry(uuid.Max, leaf) != nil {
+	keys := []string{keyIdentifier(leaf)}
+	if !slices.Equal(c.entries(uuid.Nil, keys), []*metadata.Entry{byKey}) || !slices.Equal(c.entries(model, keys), []*metadata.Entry{byModel}) ||
+		c.entries(uuid.Max, keys) != nil || c.entries(uuid.Nil, nil) != nil {
 		t.Error("another entry")
 	}
 }
@@ -123,5 +127,23 @@ func TestBlobOfTheAlliance(t *testing.T) {
 	}
 	if opts, err := blobTrust([]*x509.Certificate{root}); err != nil || opts.DNSName != "" {
 		t.Errorf("with a root of one's own: name %q, %v", opts.DNSName, err)
+	}
+}
+
+// TestFormatsWithCertificates: where a format has no certificates, those that somebody lays beside it count for nothing.
+func TestFormatsWithCertificates(t *testing.T) {
+	leaf, root := chainWith(t, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: []byte{5, 0}}, time.Now())
+	statement := map[string]any{"x5c": []any{leaf.Raw}}
+	s := &Settings{roots: []*x509.Certificate{root}}
+	for format, want := range map[string]bool{"packed": true, "tpm": true, "android-key": true, "apple": true, "fido-u2f": true,
+		"android-safetynet": false, "none": false, "compound": false, "": false, "x": false} {
+		o := protocol.AttestationObject{Format: format, AttStatement: statement}
+		if got := s.trust(o, time.Now()); got.model != want || got.hardware != want || (len(got.roots) == 1) != want {
+			t.Errorf("%s: %+v", format, got)
+		}
+		o = protocol.AttestationObject{Format: "compound", SubStatements: []protocol.NonCompoundAttestationObject{{Format: format, AttStatement: statement}}}
+		if got := s.trust(o, time.Now()); got.model != want || got.hardware != want {
+			t.Errorf("%s within compound: %+v", format, got)
+		}
 	}
 }
