@@ -76,6 +76,9 @@ type Prove struct {
 	Evidence  Evidence
 	Challenge string
 	Check     *Check
+	// Ends says why the login cannot go on with this evidence: the tenant that it binds is not the one that was claimed,
+	// or does not have the method on offer.
+	Ends Reason
 }
 
 // Fail records that an answer was refused. The challenge it answered is spent. In an enrolment nothing else changes.

@@ -407,6 +407,9 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 		l.Failures++
 		return proof{login: l, factor: ev.Factor, refused: refused, ended: l.Failures >= MaxFailures}, nil
 	}
+	if e.Ends != "" {
+		return proof{login: l, factor: ev.Factor, refused: e.Ends, ended: true}, nil
+	}
 	l.Subject = subject
 	l.Names = l.Names.with(ev.Names)
 	l.Evidence = append(slices.Clip(l.Evidence), ev)

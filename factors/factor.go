@@ -173,11 +173,22 @@ func PeerCertChainFrom(ctx context.Context) (PeerCertChain, error) {
 	return c, err
 }
 
+// Targeted is implemented by factors whose answers say themselves which credential they are about, by an id or a handle.
+// The engine counts an attempt against it where nobody has been named yet, so that claiming another name is no way to
+// have more attempts. Target is called before the answer is looked at; it looks nothing up, and what it says is not
+// trusted. Empty: the answer does not say.
+type Targeted interface {
+	Factor
+	Target(credential json.RawMessage) string
+}
+
 // Rejection says that evidence is bad. Its reason is for operators and never reaches the caller.
 type Rejection struct {
 	Reason authn.Reason
 	Detail string      // for the audit log; never holds a secret, a token or a certificate
 	Flag   *Credential // the credential to be flagged with Reason, if any
+	// Over says of a tie that it is over for good, whoever asks: the session that was won with it ends.
+	Over bool
 }
 
 func (r *Rejection) Error() string {

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -33,6 +34,7 @@ type Admin struct {
 // Administer gives the administration of the caller's own tenant. The caller must be a person whom the directory calls
 // an administrator at this moment, and must meet what the request's route demands and want besides.
 func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*Admin, error) {
+	s.tick()
 	if err := s.Allows(want...); err != nil {
 		return nil, err
 	}
@@ -46,6 +48,7 @@ func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*A
 		return nil, broken("read user", err)
 	}
 	if err != nil || check.Refused != "" || !u.Admin {
+		s.note(ctx, authn.Happened{What: AdminRefused, Subject: p.Subject, Names: p.Names, Method: p.Method.Name, Reason: ReasonNotAdministrator})
 		return nil, ErrForbidden
 	}
 	a := &Admin{engine: s.engine, tenant: u.Tenant, by: u.ID, s: s}
@@ -53,11 +56,26 @@ func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*A
 	return a, nil
 }
 
+// still fails where the administrator's session has ended since, or the right was taken away. It writes nothing.
+func (a *Admin) still(ctx context.Context) error {
+	if a.s == nil {
+		return nil
+	}
+	if err := a.s.stillThere(ctx); err != nil {
+		return err
+	}
+	return a.stillRight(ctx)
+}
+
 // stillAdmin fails where the administrator's session has ended since, or the right was taken away.
 func (a *Admin) stillAdmin(ctx context.Context) error {
 	if err := a.s.fence(ctx); err != nil {
 		return err
 	}
+	return a.stillRight(ctx)
+}
+
+func (a *Admin) stillRight(ctx context.Context) error {
 	u, err := a.engine.store.User(ctx, a.tenant, a.by)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return broken("read user", err)
@@ -125,10 +143,12 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	}
 	u := User{User: factors.User{Tenant: a.tenant, ID: id, Name: n.Name, Display: n.Display, Handle: handle, Device: n.Device}, Status: Active,
 		Admin: n.Admin, Created: a.engine.now()}
-	if err := a.engine.store.CreateUser(ctx, u); err != nil {
-		return User{}, broken("create user", err)
-	}
-	return u, a.record(ctx, Event{What: UserCreated, User: u.ID, Name: u.Name})
+	return u, a.gain(ctx, Event{What: UserCreated, User: u.ID, Name: u.Name}, func() error {
+		return broken("create user", a.engine.store.CreateUser(ctx, u))
+	}, func(ctx context.Context) error {
+		u.Status, u.Admin = Suspended, false
+		return a.engine.store.SetUser(ctx, u)
+	})
 }
 
 func goodName(name string) bool {
@@ -162,15 +182,22 @@ func (a *Admin) Credentials(ctx context.Context, user string) ([]factors.Credent
 }
 
 // SetStatus suspends a user or lets it in again. Suspension ends the user's sessions and running logins before it
-// returns; a login that is just finishing is caught. Administrators cannot suspend themselves (ErrConflict).
+// returns; a login that is just finishing is caught. Administrators cannot suspend themselves, and nobody suspends the
+// last administrator (ErrConflict).
 func (a *Admin) SetStatus(ctx context.Context, user string, status Status) error {
 	if user == a.by && status != Active {
 		return ErrConflict
 	}
-	return a.changeUser(ctx, user, func(u *User) { u.Status = status }, status == Active, "status "+string(status))
+	return a.changeUser(ctx, user, change{gain: status == Active, detail: "status " + string(status), to: func(u *User) {
+		u.Status = status
+		if status != Active {
+			u.Cutoff = a.engine.now()
+		}
+	}})
 }
 
-// SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves (ErrConflict).
+// SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves, and nobody takes it from
+// the last one (ErrConflict).
 func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	if user == a.by && !admin {
 		return ErrConflict
@@ -179,24 +206,39 @@ func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	if !admin {
 		detail = "no administrator"
 	}
-	return a.changeUser(ctx, user, func(u *User) { u.Admin = admin }, admin, detail)
+	return a.changeUser(ctx, user, change{gain: admin, detail: detail, to: func(u *User) { u.Admin = admin }})
 }
 
-// recorded does something and writes it to the audit log: a gain after it was written, anything else before.
-func (a *Admin) recorded(ctx context.Context, ev Event, gain bool, do func() error) error {
-	if gain {
-		if err := a.record(ctx, ev); err != nil {
-			return err
-		}
-		return do()
+// gain does something that gives somebody something: the audit log has it first. If the administrator's session has ended
+// when it is done, the end came first, and it is undone.
+func (a *Admin) gain(ctx context.Context, ev Event, do func() error, undo func(context.Context) error) error {
+	if err := a.record(ctx, ev); err != nil {
+		return err
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	return a.record(ctx, ev)
+	gone := a.still(ctx)
+	if gone == nil {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	ev.Reason, ev.Detail = ReasonChangedMeanwhile, "undone"
+	if err := undo(ctx); err != nil {
+		ev.Reason, ev.Detail = ReasonOutcomeUnknown, "not undone"
+	}
+	_ = a.record(ctx, ev)
+	return gone
 }
 
-func (a *Admin) changeUser(ctx context.Context, id string, change func(*User), gain bool, detail string) error {
+// change is what is to become of a user.
+type change struct {
+	to     func(*User)
+	gain   bool
+	detail string
+}
+
+func (a *Admin) changeUser(ctx context.Context, id string, c change) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
@@ -204,37 +246,93 @@ func (a *Admin) changeUser(ctx context.Context, id string, change func(*User), g
 	if err != nil {
 		return broken("read user", err)
 	}
-	return a.recorded(ctx, Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: detail}, gain, func() error {
-		return a.swapUser(ctx, u, change)
-	})
+	was := u
+	ev := Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: c.detail}
+	if c.gain {
+		return a.gain(ctx, ev, func() error { return a.swapUser(ctx, u, c) }, func(ctx context.Context) error {
+			back := change{to: func(u *User) { u.Status, u.Admin = was.Status, was.Admin }}
+			return a.writeUser(ctx, u, back, func(context.Context) error { return nil })
+		})
+	}
+	if err := a.swapUser(ctx, u, c); err != nil {
+		return err
+	}
+	if err := a.keepOne(ctx, was); err != nil {
+		return err
+	}
+	return a.record(ctx, ev)
 }
 
-// swapUser changes a user by compare-and-swap, and ends the sessions of one who may no longer have any.
-func (a *Admin) swapUser(ctx context.Context, u User, change func(*User)) error {
+func (a *Admin) swapUser(ctx context.Context, u User, c change) error {
+	return a.writeUser(ctx, u, c, a.fence)
+}
+
+// writeUser changes a user by compare-and-swap, and ends the sessions of one who may no longer have any. Before it tries
+// again, again is asked.
+func (a *Admin) writeUser(ctx context.Context, u User, c change, again func(context.Context) error) error {
 	for range 4 {
-		change(&u)
+		c.to(&u)
 		err := a.engine.store.SetUser(ctx, u)
 		if errors.Is(err, ErrConflict) {
+			if err := again(ctx); err != nil {
+				return err
+			}
 			if u, err = a.engine.store.User(ctx, a.tenant, u.ID); err != nil {
 				return broken("read user", err)
 			}
 			continue
 		}
+		a.engine.standings.forget()
 		if err == nil && u.Status != Active {
-			_, err = a.endUser(context.WithoutCancel(ctx), u)
+			_, err = a.endUser(context.WithoutCancel(ctx), u, ReasonUserSuspended)
 		}
 		return broken("change user", err)
 	}
 	return ErrConflict
 }
 
-func (a *Admin) endUser(ctx context.Context, u User) (int, error) {
+// keepOne gives a user back what was taken, if that left the tenant without an administrator. Two who take it from each
+// other at the same moment both find out.
+func (a *Admin) keepOne(ctx context.Context, was User) error {
+	if a.s == nil || !was.Admin || was.Status != Active {
+		return nil
+	}
+	users, err := a.engine.store.Users(ctx, a.tenant)
+	if err != nil {
+		return broken("list users", err)
+	}
+	for _, u := range users {
+		if u.Admin && u.Status == Active {
+			return nil
+		}
+	}
+	back := change{to: func(u *User) { u.Status, u.Admin = was.Status, was.Admin }}
+	if err := a.writeUser(context.WithoutCancel(ctx), was, back, func(context.Context) error { return nil }); err != nil {
+		return err
+	}
+	return ErrConflict
+}
+
+// endUser ends all sessions and logins of a user.
+func (a *Admin) endUser(ctx context.Context, u User, why authn.Reason) (int, error) {
 	m := Match{Tenant: a.tenant, Person: u.ID}
 	if u.Device {
 		m = Match{Tenant: a.tenant, Device: u.ID}
 	}
+	return a.endMatching(ctx, m, Event{User: u.ID, Name: u.Name, Reason: why})
+}
+
+// endMatching ends rows and writes down how many.
+func (a *Admin) endMatching(ctx context.Context, m Match, ev Event) (int, error) {
 	n, err := a.engine.store.EndSessions(ctx, m, a.engine.now())
-	return n, broken("end sessions", err)
+	if err != nil {
+		return n, broken("end sessions", err)
+	}
+	if n > 0 {
+		ev.What, ev.Detail = SessionRevoked, howMany(n)
+		err = a.record(ctx, ev)
+	}
+	return n, err
 }
 
 // SetTenantStatus suspends the whole tenant or lets it in again. Suspension ends all its sessions and running logins.
@@ -243,13 +341,21 @@ func (a *Admin) SetTenantStatus(ctx context.Context, status Status) error {
 		return err
 	}
 	ev := Event{What: TenantChanged, Detail: "status " + string(status)}
-	return a.recorded(ctx, ev, status == Active, func() error {
-		err := a.engine.store.SetTenantStatus(ctx, a.tenant, status)
-		if err == nil && status != Active {
-			_, err = a.engine.store.EndSessions(context.WithoutCancel(ctx), Match{Tenant: a.tenant}, a.engine.now())
-		}
+	set := func(ctx context.Context, status Status, cutoff time.Time) error {
+		err := a.engine.store.SetTenantStatus(ctx, a.tenant, status, cutoff)
+		a.engine.standings.forget()
 		return broken("change tenant", err)
-	})
+	}
+	if status == Active {
+		return a.gain(ctx, ev, func() error { return set(ctx, Active, time.Time{}) }, func(ctx context.Context) error { return set(ctx, Suspended, a.engine.now()) })
+	}
+	if err := set(ctx, status, a.engine.now()); err != nil {
+		return err
+	}
+	if _, err := a.endMatching(context.WithoutCancel(ctx), Match{Tenant: a.tenant}, Event{Reason: ReasonTenantSuspended}); err != nil {
+		return err
+	}
+	return a.record(ctx, ev)
 }
 
 // Invite makes an invitation for a user and withdraws the open ones. The code is shown this once and kept as a hash. A
@@ -261,6 +367,13 @@ func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (co
 	u, err := a.engine.store.User(ctx, a.tenant, user)
 	if err != nil {
 		return "", broken("read user", err)
+	}
+	if user == a.by {
+		// One's own account gets another credential by what adding one demands, and by no detour.
+		p, _ := a.s.Person()
+		if err := a.s.freshEnough(ctx, p, authn.Strength{}); err != nil {
+			return "", err
+		}
 	}
 	if code, err = a.engine.newCode(); err != nil {
 		return "", err
@@ -279,6 +392,10 @@ func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (co
 	}
 	if err := a.record(ctx, Event{What: InvitationIssued, User: user, Name: u.Name}); err != nil {
 		return "", err // nobody has the code
+	}
+	if err := a.still(ctx); err != nil {
+		_ = a.engine.store.RevokeInvitation(context.WithoutCancel(ctx), a.tenant, id, a.engine.now())
+		return "", err
 	}
 	return code, nil
 }
@@ -347,19 +464,24 @@ func (a *Admin) EndUserSessions(ctx context.Context, user string) (int, error) {
 	if err != nil {
 		return 0, broken("read user", err)
 	}
-	n, err := a.endUser(ctx, u)
-	if err != nil {
-		return n, err
+	// The cutoff ends what is not found as the user's own: a login under way inside somebody else's session.
+	cut := change{to: func(u *User) { u.Cutoff = a.engine.now() }}
+	if err := a.swapUser(ctx, u, cut); err != nil {
+		return 0, err
 	}
-	return n, a.record(ctx, Event{What: SessionRevoked, Reason: ReasonRevokedByAdmin, User: u.ID, Name: u.Name})
+	return a.endUser(ctx, u, ReasonRevokedByAdmin)
 }
 
 // Deny puts a certificate on the deny list of the tenant: it proves nothing there from the next request on, anywhere within
 // a second. With [factors.DenyCertificate] the tenant's sessions that are tied to it have ended when Deny returns. Where
-// the program itself administers no tenant ([Engine.Operate] of ""), all of it is true of every tenant.
+// the program itself administers no tenant ([Engine.Operate] of ""), all of it is true of every tenant. What would deny the
+// chain that the administrator comes with is ErrConflict: nobody shuts the door behind themselves.
 func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 	if !goodDenial(d) {
 		return ErrBadRequest
+	}
+	if a.s != nil && shuts(d, a.s.req.Peer.Certificates()) {
+		return ErrConflict
 	}
 	id, err := a.engine.random(12)
 	if err != nil {
@@ -375,11 +497,29 @@ func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 	a.engine.denials.forget()
 	if d.By == factors.DenyCertificate {
 		digest, _ := parseDigest(d.Value)
-		if _, err := a.engine.store.EndSessions(ctx, Match{Tenant: a.tenant, Certificate: &digest}, a.engine.now()); err != nil {
-			return broken("end sessions", err)
+		ev := Event{Reason: ReasonCertificateDenied}
+		if _, err := a.endMatching(ctx, Match{Tenant: a.tenant, Certificate: &digest}, ev); err != nil {
+			return err
 		}
 	}
-	return a.record(ctx, Event{What: CertificateDenied, Reason: ReasonCertificateDenied, Detail: string(d.By) + " " + d.Note})
+	return a.record(ctx, Event{What: CertificateDenied, Reason: ReasonCertificateDenied, Detail: denialText(d)})
+}
+
+// denialText is a denial for the audit log: certificates are named by digests and names, which are public.
+func denialText(d factors.Denial) string {
+	text := string(d.By) + " " + d.Value
+	if d.Note != "" {
+		text += " (" + d.Note + ")"
+	}
+	return text
+}
+
+// shuts reports whether a denial would hit a certificate of a chain.
+func shuts(d factors.Denial, chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
+		all := factors.CertificateDenials(c)
+		return slices.ContainsFunc(all[:], func(o factors.Denial) bool { return o.By == d.By && o.Value == d.Value })
+	})
 }
 
 // DenyCertificate denies exactly this certificate.
@@ -409,17 +549,28 @@ func (a *Admin) Allow(ctx context.Context, id string) error {
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
-	return a.recorded(ctx, Event{What: CertificateAllowed, Detail: "denial " + id}, true, func() error {
-		err := a.engine.store.RemoveDenial(ctx, a.tenant, id)
-		a.engine.denials.forget()
-		return broken("take denial back", err)
-	})
+	list, err := a.Denials(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list, func(d factors.Denial) bool { return d.ID == id })
+	if i < 0 {
+		return ErrNotFound
+	}
+	defer a.engine.denials.forget()
+	return a.gain(ctx, Event{What: CertificateAllowed, Detail: denialText(list[i])}, func() error {
+		return broken("take denial back", a.engine.store.RemoveDenial(ctx, a.tenant, id))
+	}, func(ctx context.Context) error { return a.engine.store.AddDenial(ctx, list[i]) })
 }
 
-// Events reads the tenant's audit trail, newest first. With f.Portal set it reads what belongs to no tenant instead.
+// Events reads the tenant's audit trail, newest first. With f.Portal set it reads what belongs to no tenant instead: that is
+// for the program itself and for the administrators of the [Config.Operator] tenant; for others it is ErrForbidden.
 func (a *Admin) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	f.Tenant = a.tenant
 	if f.Portal {
+		if a.s != nil && a.tenant != a.engine.operator {
+			return nil, ErrForbidden
+		}
 		f.Tenant = ""
 	}
 	events, err := a.engine.store.Events(ctx, f)

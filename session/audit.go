@@ -14,6 +14,7 @@ import (
 const (
 	SessionRefused     authn.Occurrence = "session.refused" // a session that is not in force on this request
 	SessionRevoked     authn.Occurrence = "session.revoked"
+	AdminRefused       authn.Occurrence = "administration.refused"
 	AttemptLocked      authn.Occurrence = "attempt.locked"
 	TenantAlarm        authn.Occurrence = "tenant.alarm" // a tenant's budget is used up
 	InvitationIssued   authn.Occurrence = "invitation.issued"
@@ -50,6 +51,10 @@ const (
 	ReasonAuditFailed        authn.Reason = "audit_failed"
 	ReasonOutcomeUnknown     authn.Reason = "outcome_unknown" // the store failed, and may or may not have done it
 	ReasonChallengeSpent     authn.Reason = "challenge_spent"
+	ReasonEndedBefore        authn.Reason = "sessions_were_ended" // all of the user's or tenant's were, after it began
+	ReasonRecovered          authn.Reason = "invitation_redeemed" // the user's other sessions end
+	ReasonNotAdministrator   authn.Reason = "not_administrator"
+	ReasonBelowFloor         authn.Reason = "below_requirement"
 )
 
 // record writes events to the store, the log and the sink. A store that cannot take them is an error: a gain that

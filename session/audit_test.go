@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +135,96 @@ func TestSinkGetsWhatIsStored(t *testing.T) {
 	}
 	if len(got) == 0 {
 		t.Error("the sink got nothing")
+	}
+}
+
+// What is refused without a word in the audit log.
+func TestRefusalsAreAudited(t *testing.T) {
+	w := newWorld(t)
+	bob := w.login("corp/bob")
+	bob.route = "/admin/x"
+	all := func() int { return len(w.events("corp")) + len(w.events("")) }
+	n := all()
+	wantErr(t, bob.administer(func(context.Context, *session.Admin) error { return nil }), session.ErrForbidden)
+	if all() == n {
+		t.Error("somebody who is no administrator tried to be one: no event")
+	}
+	n = all()
+	r := w.browser("").request()
+	r.PeerRefused = errors.New("two headers")
+	s, err := w.Open(context.Background(), r)
+	must(t, err)
+	wantErr(t, s.Begin(context.Background(), session.Begin{Method: "admin"}), session.ErrBadRequest)
+	if all() == n {
+		t.Error("a certificate that the middleware refused: no event")
+	}
+	n = all()
+	b := w.browser("corp/alice")
+	must(t, b.begin("admin"))
+	n = all()
+	wantErr(t, b.verify("code", []byte("{}")), session.ErrWrongStep)
+	if all() == n {
+		t.Error("a step out of order: no event")
+	}
+}
+
+// Audit of sign-out, when the row went first.
+func TestSuspensionIsAudited(t *testing.T) {
+	w := newWorld(t)
+	b := w.login("corp/alice")
+	id := b.open().ID()
+	n := len(w.events("corp"))
+	must(t, w.Operate("corp").SetStatus(context.Background(), w.user("corp/alice").ID, session.Suspended))
+	for _, e := range w.events("corp")[n:] {
+		if e.Session == id || e.What == session.SessionRevoked || e.What == authn.SessionEnded {
+			return
+		}
+	}
+	t.Error("the suspension ended a session; the log has no session.* event")
+}
+
+// A challenge is answered a second time, and the audit log says nothing of it.
+func TestReplayIsAudited(t *testing.T) {
+	w := newWorld(t)
+	b, asked := w.halfway("corp/alice", "admin")
+	answer := w.passkey("corp/alice").answer(t, asked.PublicKey)
+	first, second := b.open(), b.open()
+	must(t, first.Verify(context.Background(), "passkey", answer))
+	before := len(w.events("corp")) + len(w.events(""))
+	wantErr(t, second.Verify(context.Background(), "passkey", answer), session.ErrWrongStep)
+	if len(w.events("corp"))+len(w.events("")) == before {
+		t.Error("a replayed answer left nothing in the audit log")
+	}
+}
+
+// An invitation ends the user's other sessions, and nobody can find out.
+func TestEndedSessionsAreAudited(t *testing.T) {
+	w := newWorld(t)
+	b := w.login("corp/alice")
+	id := b.open().ID()
+	n := w.browser("corp/alice")
+	must(t, n.redeem(w.invite("corp/alice")))
+	before := len(w.events("corp"))
+	must(t, n.enrol(w.newKey("corp/alice", "passkey", "new")))
+	b.wantState(authn.KindGuest)
+	for _, e := range w.events("corp")[before:] {
+		if e.What == session.SessionRevoked || e.What == authn.SessionEnded || e.Session == id {
+			return
+		}
+	}
+	t.Error("a session was ended and the audit log does not say so")
+}
+
+// A person's running step-up and Redeem.
+func TestRedeemInsideASession(t *testing.T) {
+	w := newWorld(t)
+	b := w.login("corp/alice")
+	right := b.twin().redeem(w.invite("corp/alice"))
+	wrong := b.twin().redeem("AAAAA-BBBBB")
+	if fmt.Sprint(right) != fmt.Sprint(wrong) {
+		t.Errorf("a signed-in caller tells a right code (%v) from a wrong one (%v)", right, wrong)
+	}
+	if n := w.count("corp", session.InvitationRefused); n != 2 {
+		t.Errorf("%d refusals in the log, want 2", n)
 	}
 }

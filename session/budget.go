@@ -2,50 +2,93 @@ package session
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/netip"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
 )
 
 // attempt is one try that was counted before it was made.
 type attempt struct {
 	s       *Session
 	budgets []Budget
-	tenant  *Budget // for callers with evidence: slows and alarms, never refuses
+	tenant  *Budget // of the tenant, where it slows and alarms and never refuses
 }
 
 // attempt counts a try against the budgets of whom it is about and of where it comes from. It fails with [*LockedError]
-// where one is used up.
-func (s *Session) attempt(ctx context.Context, factor string, l authn.Login) (*attempt, error) {
-	limits := s.rt.policy.Limits
-	budget := func(limit int, parts ...string) Budget {
-		return Budget{Key: budgetKey(parts...), Limit: limit, Window: limits.Window}
-	}
+// where one is used up. Callers with evidence and callers without share no budget that refuses.
+func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, credential json.RawMessage) (*attempt, error) {
 	source := sourceKey(s.req.Source)
-	a := &attempt{s: s, budgets: []Budget{budget(limits.PerSource, "", "source", source)}}
-	tenant := budget(limits.PerTenant, l.Subject.Tenant, "tenant")
-	switch {
-	case len(l.Evidence) > 0 || l.Subject.Tenant != "":
-		a.tenant = &tenant
-		who := l.Subject.User
-		if who == "" {
-			who = "claimed\x00" + l.Claim.User + "\x00" + source
+	who := "claimed\x00" + l.Claim.User
+	if target := s.target(factor, credential); target != "" {
+		who = "target\x00" + target
+	} else if l.Claim.User == "" {
+		who = "source\x00" + source
+	}
+	if s.provenBy(l) != "" {
+		if l.Subject.User != "" {
+			who = l.Subject.User
 		}
-		a.budgets = append(a.budgets, budget(limits.PerCredential, l.Subject.Tenant, "insider", factor, who))
-	default:
-		// Nothing is proven yet: outsiders draw on a budget of the name and their own address, so that they cannot lock
-		// out anyone who comes with evidence or from elsewhere.
-		a.budgets = append(a.budgets, tenant, budget(limits.PerCredential, l.Claim.Tenant, "outsider", factor, l.Claim.User, source))
+		tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Subject.Tenant, "tenant")
+		a := &attempt{s: s, tenant: &tenant, budgets: []Budget{
+			s.insiderSource(l),
+			s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who),
+		}}
+		return a, a.take(ctx, l)
+	}
+	claimed := l.Claim.Tenant
+	if strings.HasPrefix(who, "target") {
+		claimed = "" // the answer is about the same one, whatever tenant is claimed
+	}
+	tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Claim.Tenant, "outsiders")
+	a := &attempt{s: s, budgets: []Budget{
+		s.budget(s.rt.policy.Limits.PerSource, "", "source", source),
+		s.budget(s.rt.policy.Limits.PerCredential, claimed, "outsider", factor, who, source),
+	}}
+	if f, ok := s.rt.factors[factor]; ok && f.Describe().Best.PhishingResistant {
+		a.tenant = &tenant // it can't be guessed, so guesses at other factors don't lock it
+	} else {
+		a.budgets = append(a.budgets, tenant)
 	}
 	return a, a.take(ctx, l)
 }
 
+func (s *Session) budget(limit int, parts ...string) Budget {
+	return Budget{Key: budgetKey(parts...), Limit: limit, Window: s.rt.policy.Limits.Window}
+}
+
+// insiderSource is the budget of one who has shown something, at one address.
+func (s *Session) insiderSource(l authn.Login) Budget {
+	return s.budget(s.rt.policy.Limits.PerSource, l.Subject.Tenant, "insider source", s.provenBy(l), sourceKey(s.req.Source))
+}
+
+// target is the credential that an answer says it is about.
+func (s *Session) target(factor string, credential json.RawMessage) string {
+	if f, ok := s.rt.factors[factor].(factors.Targeted); ok {
+		return f.Target(credential)
+	}
+	return ""
+}
+
+// provenBy names what the caller of a login has shown before: its first evidence, or the principal that it runs above.
+// Empty: nothing.
+func (s *Session) provenBy(l authn.Login) string {
+	if len(l.Evidence) > 0 {
+		e := l.Evidence[0]
+		return e.Factor + "\x00" + e.Key + "\x00" + e.Credential
+	}
+	if a, ok := s.state.(authn.Authenticated); ok && l.Subject.Tenant != "" {
+		return "principal\x00" + a.Principal().Subject.User
+	}
+	return ""
+}
+
 // attemptFrom counts a try against its source alone.
 func (s *Session) attemptFrom(ctx context.Context) (*attempt, error) {
-	limits := s.rt.policy.Limits
-	a := &attempt{s: s, budgets: []Budget{{Key: budgetKey("", "source", sourceKey(s.req.Source)), Limit: limits.PerSource, Window: limits.Window}}}
+	a := &attempt{s: s, budgets: []Budget{s.budget(s.rt.policy.Limits.PerSource, "", "source", sourceKey(s.req.Source))}}
 	return a, a.take(ctx, authn.Login{})
 }
 

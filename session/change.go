@@ -50,18 +50,30 @@ func (s *Session) outOfStep(err error) error {
 	return ErrWrongStep
 }
 
-// commit saves a state, then says what happened. A gain that the audit log cannot take ends the session.
+// commit saves a state, then says what happened. A gain that the audit log cannot take is taken back.
 func (s *Session) commit(ctx context.Context, state authn.State, effects []authn.Effect) error {
+	before := s.state
 	if err := s.save(ctx, state, effects); err != nil {
 		return err
 	}
 	if err := s.engine.record(ctx, s.events(effects)...); err != nil {
 		if slices.Contains(effects, authn.Effect(authn.Rotate{})) {
-			_ = s.forsake(ctx)
+			_ = s.takeBack(ctx, before)
 		}
 		return err
 	}
 	return nil
+}
+
+// takeBack undoes a gain that was saved and must not be: the session that was there before goes on, without what ran in
+// it, and anything less ends.
+func (s *Session) takeBack(ctx context.Context, before authn.State) error {
+	if a, ok := before.(authn.Authenticated); ok {
+		if err := s.save(context.WithoutCancel(ctx), a.WithoutRunning(), []authn.Effect{authn.Rotate{}}); err == nil {
+			return nil
+		}
+	}
+	return s.forsake(ctx)
 }
 
 // save writes a state by compare-and-swap, or makes the row where there is none.
@@ -94,11 +106,13 @@ func (s *Session) save(ctx context.Context, state authn.State, effects []authn.E
 	}
 	s.row.Version++
 	if cookie != "" {
-		s.row.Rotation++
 		s.row.SecretHash, s.cookie = *swap.SecretHash, cookie
 	}
+	if cookie != "" || swap.ClearValues {
+		s.row.Rotation++
+	}
 	if swap.ClearValues {
-		s.row.Values = nil
+		s.row.Values, s.hidden = nil, false
 	}
 	s.ended = !swap.Ended.IsZero()
 	s.stored, s.state, s.row.Touched, s.row.State, s.row.Memo = state, state, s.now, encoded, nil
@@ -118,7 +132,7 @@ func (s *Session) create(ctx context.Context, state authn.State, values []byte) 
 	if err != nil {
 		return err
 	}
-	row := Row{Selector: selector, SecretHash: hash, Version: 1, Rotation: 1, State: encoded, Values: values, Created: s.now, Touched: s.now,
+	row := Row{Selector: selector, ID: publicID(selector), SecretHash: hash, Version: 1, Rotation: 1, State: encoded, Values: values, Created: s.now, Touched: s.now,
 		Expires: s.expires(state), Index: indexOf(state), Client: *s.client()}
 	if err := s.engine.store.CreateSession(ctx, row); err != nil {
 		return broken("create session", err)
@@ -162,7 +176,7 @@ func indexOf(state authn.State) Index {
 	case authn.Pending:
 		return loginIndex(st.Onboarding.Login)
 	case authn.Authenticated:
-		x := Index{Tenant: st.Principal().Subject.Tenant}
+		x := Index{Tenant: st.Principal().Subject.Tenant, Principal: true}
 		if p, ok := st.Person(); ok {
 			x.Person = p.Subject.User
 			x.add(p.All())
@@ -206,9 +220,14 @@ func (s *Session) end(ctx context.Context) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return broken("end session", err)
 	}
+	s.over()
+	return nil
+}
+
+// over makes the caller a guest whose cookie is worth nothing any more.
+func (s *Session) over() {
 	s.detach("")
 	s.cookie, s.ended = "", true
-	return nil
 }
 
 // forsake ends a session that was just won and must not be. Where even that fails, the caller is not given the secret
@@ -216,19 +235,35 @@ func (s *Session) end(ctx context.Context) error {
 func (s *Session) forsake(ctx context.Context) error {
 	err := s.end(context.WithoutCancel(ctx))
 	if err != nil {
-		s.detach("")
-		s.cookie, s.ended = "", true
+		s.over()
 	}
 	return err
 }
 
 // fence makes sure that the session still is what it was when it was read, by writing it. Directory changes made in the
 // name of a session come after it, so that they lose to a logout or revocation that came first.
-func (s *Session) fence(ctx context.Context) error {
+func (s *Session) fence(ctx context.Context) error { return s.saveAsIs(ctx, nil) }
+
+func (s *Session) saveAsIs(ctx context.Context, effects []authn.Effect) error {
 	view := s.state
-	err := s.save(ctx, s.stored, nil)
+	err := s.save(ctx, s.stored, effects)
 	s.state = view
 	return err
+}
+
+// stillThere fails with ErrConflict where the session ended, or became another principal's, since it was last saved.
+func (s *Session) stillThere(ctx context.Context) error {
+	row, err := s.engine.store.Session(ctx, s.row.Selector, s.engine.now())
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict
+	}
+	if err != nil {
+		return broken("read session", err)
+	}
+	if !row.Ended.IsZero() {
+		return ErrConflict
+	}
+	return nil
 }
 
 // events are the audit events among effects.

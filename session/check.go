@@ -4,36 +4,42 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
-// check looks up again what must hold when the last step of the login in state passes.
-func (s *Session) check(ctx context.Context, state authn.State, l authn.Login, last authn.Evidence) (authn.Check, error) {
+// check looks up again what must hold when the last step of the login in state passes. why says that the subject is not in
+// good standing.
+func (s *Session) check(ctx context.Context, state authn.State, l authn.Login, last authn.Evidence) (_ authn.Check, why authn.Reason, _ error) {
 	subject, err := l.Subject.Narrow(last.Subject)
 	if err != nil {
-		return authn.Check{Subject: l.Subject, Refused: authn.ReasonSubject}, nil
+		return authn.Check{Subject: l.Subject, Refused: authn.ReasonSubject}, "", nil
 	}
 	evidence := append(slices.Clip(l.Evidence), last)
-	c, err := s.standing(ctx, subject, evidence)
-	if err != nil || c.Refused != "" {
-		return c, err
+	c, cutoff, err := s.standingSince(ctx, subject, evidence)
+	if err == nil && c.Refused == "" && l.Began.Before(cutoff) {
+		c.Refused = ReasonEndedBefore
 	}
-	if l.Claim.Tenant != "" && l.Claim.Tenant != subject.Tenant {
-		c.Refused = ReasonClaimDiffers
-		return c, nil
+	if err != nil || c.Refused != "" {
+		return c, c.Refused, err
 	}
 	rt := s.engine.current.Load()
 	c.Epoch = rt.policy.Epoch
 	if stepsUp(state) {
 		c.OnOffer = true // the guards see to the method of the session on every request
-		return c, nil
+		return c, "", nil
 	}
-	c.OnOffer = slices.ContainsFunc(s.offer(subject.Tenant, l.ReturnTo), func(m authn.Method) bool { return m.Name == l.Method.Name })
+	switch s.contradicts(l, subject.Tenant) {
+	case "":
+		c.OnOffer = true
+	case ReasonClaimDiffers:
+		c.Refused = ReasonClaimDiffers
+	}
 	c.Floors = rt.policy.FloorsFor(policy.Query{Tenant: subject.Tenant})
-	return c, nil
+	return c, "", nil
 }
 
 func stepsUp(state authn.State) bool {
@@ -48,6 +54,12 @@ func stepsUp(state authn.State) bool {
 // standing looks up whether a subject's tenant, user and enrolled credentials are in good standing. For a subject that
 // names no user it answers in the same way, with the same look-ups.
 func (s *Session) standing(ctx context.Context, subject authn.Subject, evidence []authn.Evidence) (authn.Check, error) {
+	c, _, err := s.standingSince(ctx, subject, evidence)
+	return c, err
+}
+
+// standingSince also says before when the subject's sessions and logins are over.
+func (s *Session) standingSince(ctx context.Context, subject authn.Subject, evidence []authn.Evidence) (authn.Check, time.Time, error) {
 	c := authn.Check{Subject: subject}
 	refuse := func(why authn.Reason) {
 		if c.Refused == "" {
@@ -56,20 +68,15 @@ func (s *Session) standing(ctx context.Context, subject authn.Subject, evidence 
 	}
 	t, err := s.engine.store.Tenant(ctx, subject.Tenant)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return c, broken("read tenant", err)
-	}
-	if err != nil || t.Status != Active {
-		refuse(ReasonTenantSuspended)
+		return c, time.Time{}, broken("read tenant", err)
 	}
 	u, err := s.engine.store.User(ctx, subject.Tenant, subject.User)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		refuse(ReasonUserGone)
-	case err != nil:
-		return c, broken("read user", err)
-	case u.Status != Active:
-		refuse(ReasonUserSuspended)
-	case u.Device != subject.Device:
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return c, time.Time{}, broken("read user", err)
+	}
+	if why := badStanding(t, u); why != "" {
+		refuse(why)
+	} else if u.Device != subject.Device {
 		refuse(authn.ReasonSubject)
 	}
 	c.Names = authn.Names{Tenant: subject.Tenant, User: u.Name}
@@ -77,7 +84,7 @@ func (s *Session) standing(ctx context.Context, subject authn.Subject, evidence 
 	if why != "" {
 		refuse(why)
 	}
-	return c, err
+	return c, cutoff(t, u), err
 }
 
 // credentialsGood says what is wrong with the enrolled credentials behind evidence, and with its ties on this request.
@@ -111,7 +118,8 @@ func (s *Session) tieBrokenNow(ctx context.Context, rt *runtime, evidence []auth
 	then := s.rt
 	s.rt = rt
 	defer func() { s.rt = then }()
-	return s.tieBroken(ctx, evidence)
+	lost, err := s.tieBroken(ctx, evidence)
+	return lost.why, err
 }
 
 // Allows reports whether the session may pass on this request: a person is signed in, by a method that the policy in
@@ -154,18 +162,57 @@ func (s *Session) person() (authn.Principal, error) {
 
 func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requirement) error {
 	q.Tenant, q.Device = p.Subject.Tenant, p.Method.On
-	if !s.rt.policy.Offers(q, p.Method.Name) {
+	if of := s.req.Origin.Tenant; of != "" && of != p.Subject.Tenant {
+		return ErrNotAuthenticated // the host is another tenant's
+	}
+	if !s.rt.policy.Offers(q, p.Method.Name) || !s.stillOffered(p) {
 		return ErrNotAuthenticated
 	}
+	evidence := s.counted(p)
 	for _, floor := range s.rt.policy.FloorsFor(q) {
-		if !p.Meets(floor, s.now) {
+		if !floor.MetBy(evidence, s.now) {
 			return &InsufficientError{floor}
 		}
 	}
 	for _, w := range want {
-		if !p.Meets(w, s.now) {
+		if !w.MetBy(evidence, s.now) {
 			return &InsufficientError{w}
 		}
 	}
 	return nil
+}
+
+// stillOffered reports whether the policy in force would let in again whoever has shown what a principal has: its method
+// may have got other steps since, and the device beneath it may be gone.
+func (s *Session) stillOffered(p authn.Principal) bool {
+	if p.Epoch == s.rt.policy.Epoch {
+		return true
+	}
+	device := p.Method.On
+	if device != "" && !s.rt.policy.Offers(policy.Query{AnyRoute: true, Tenant: p.Subject.Tenant}, device) {
+		return false
+	}
+	m, ok := s.rt.policy.Method(p.Method.Name)
+	if !ok || m.On != device {
+		return false
+	}
+	shown := p.All()
+	return !slices.ContainsFunc(m.Steps, func(step authn.Step) bool {
+		return !slices.ContainsFunc(shown, func(e authn.Evidence) bool {
+			f, ok := step.Allows(e.Factor)
+			return ok && f.Kind == e.Kind
+		})
+	})
+}
+
+// counted is the evidence of a principal by factors that the policy still has.
+func (s *Session) counted(p authn.Principal) []authn.Evidence {
+	all := p.All()
+	if p.Epoch == s.rt.policy.Epoch {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(e authn.Evidence) bool {
+		_, ok := s.rt.factors[e.Factor]
+		return !ok
+	})
 }

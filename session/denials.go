@@ -131,6 +131,14 @@ func parseDigest(s string) (Digest, bool) {
 	return d, true
 }
 
+// goodSerial reports whether a serial number is written as it is looked for: hexadecimal, in lower case, without zeros
+// before it.
+func goodSerial(s string) bool {
+	return s != "" && len(s) <= 64 && (s == "0" || s[0] != '0') && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+const attributeName = ".0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 func goodDenial(d factors.Denial) bool {
 	if len(d.Note) > 200 || !utf8.ValidString(d.Note) {
 		return false
@@ -142,9 +150,11 @@ func goodDenial(d factors.Denial) bool {
 	case factors.DenySerial:
 		issuer, serial, found := strings.Cut(d.Value, ":")
 		_, ok := parseDigest(issuer)
-		return ok && found && serial != "" && len(serial) <= 64
+		return ok && found && goodSerial(serial)
 	case factors.DenySubject:
-		return d.Value != "" && len(d.Value) <= 1024
+		// As CertificateDenials writes it: "CN=alice,O=Acme".
+		name, _, found := strings.Cut(d.Value, "=")
+		return found && len(d.Value) <= 1024 && strings.Trim(name, attributeName) == "" && !strings.Contains(d.Value, ", ")
 	}
 	return false
 }

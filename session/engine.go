@@ -29,6 +29,9 @@ type Config struct {
 	Now func() time.Time
 	// Rand is the source of ids and secrets. Nil means crypto/rand.Reader.
 	Rand io.Reader
+	// Operator is the tenant whose administrators administer the portal too: they read the audit events that belong to no
+	// tenant. Empty: none, and only the program itself reads those.
+	Operator string
 	// NameKey keys the hashes under which unmatched names appear in the audit log, at least 16 bytes. Nil means a
 	// random key for the life of the engine.
 	NameKey []byte
@@ -36,15 +39,18 @@ type Config struct {
 
 // Engine drives logins. It is safe for concurrent use and starts no goroutine.
 type Engine struct {
-	store   Store
-	kinds   []factors.Kind
-	log     *slog.Logger
-	sink    func(context.Context, Event)
-	now     func() time.Time
-	rand    io.Reader
-	nameKey []byte
-	denials *denials
-	current atomic.Pointer[runtime]
+	store     Store
+	kinds     []factors.Kind
+	log       *slog.Logger
+	sink      func(context.Context, Event)
+	now       func() time.Time
+	rand      io.Reader
+	nameKey   []byte
+	operator  string
+	denials   *denials
+	standings *standings
+	refusals  quiet
+	current   atomic.Pointer[runtime]
 }
 
 // runtime is a policy and the factors built from it. They are swapped together.
@@ -67,7 +73,7 @@ func New(c Config) (*Engine, error) {
 		}
 		seen[k.Name()] = true
 	}
-	e := &Engine{store: c.Store, kinds: c.Kinds, log: c.Log, sink: c.Sink, now: c.Now, rand: c.Rand, nameKey: c.NameKey}
+	e := &Engine{store: c.Store, kinds: c.Kinds, log: c.Log, sink: c.Sink, now: c.Now, rand: c.Rand, nameKey: c.NameKey, operator: c.Operator}
 	if e.log == nil {
 		e.log = slog.Default()
 	}
@@ -85,7 +91,7 @@ func New(c Config) (*Engine, error) {
 	} else if len(e.nameKey) < 16 {
 		return nil, errors.New("session: NameKey needs at least 16 bytes")
 	}
-	e.denials = newDenials(c.Store)
+	e.denials, e.standings = newDenials(c.Store), newStandings(c.Store)
 	if err := e.SetPolicy(c.Policy); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
@@ -38,8 +39,14 @@ func onboarding(state authn.State) (authn.Onboarding, bool) {
 
 // Redeem opens the workflow of an invitation: first the ambient factors of the user's method are verified, then the
 // code is tried, and the attempt counts. The code must be for the user whom the ambient factors named, if they named
-// one. Redeeming spends nothing: storing the credential does. Redeeming again moves the invitation here.
+// one. Redeeming spends nothing: storing the credential does. Redeeming again moves the invitation here. A person who is
+// signed in has no use for an invitation ([ErrWrongStep]).
 func (s *Session) Redeem(ctx context.Context, code string) error {
+	s.tick()
+	if p, person := s.Person(); person {
+		s.note(ctx, authn.Happened{What: InvitationRefused, Subject: p.Subject, Names: p.Names, Reason: authn.ReasonWrongStep})
+		return ErrWrongStep
+	}
 	tenant, err := s.ambientTenant(ctx)
 	if err != nil {
 		return err
@@ -48,10 +55,14 @@ func (s *Session) Redeem(ctx context.Context, code string) error {
 	if !ok {
 		return ErrForbidden
 	}
-	if err := s.certificateThere(m); err != nil {
+	if err := s.certificateThere(ctx, m); err != nil {
 		return err
 	}
-	try, err := s.attemptFrom(ctx)
+	shown, err := s.leadingAmbient(ctx, m)
+	if err != nil {
+		return err
+	}
+	try, err := s.attemptInvitation(ctx, shown)
 	if err != nil {
 		return err
 	}
@@ -64,39 +75,51 @@ func (s *Session) Redeem(ctx context.Context, code string) error {
 		// No evidence named the tenant: the invitation's own method decides what must be shown.
 		m, _ = s.methodToJoin(inv.Tenant)
 	}
-	return s.redeem(ctx, m, inv, known, try)
-}
-
-func (s *Session) redeem(ctx context.Context, m authn.Method, inv Invitation, known bool, try *attempt) error {
-	l := authn.Login{Method: m, Subject: authn.Subject{}, Began: s.now}
-	evidence, subject, why, err := s.leadingAmbient(ctx, l)
-	if err != nil {
+	if shown, err = s.leadingAmbient(ctx, m); err != nil {
 		return err
 	}
+	return s.redeem(ctx, m, shown, inv, known, try)
+}
+
+// attemptInvitation counts a try at an invitation: against whoever has shown something, and otherwise against its source.
+func (s *Session) attemptInvitation(ctx context.Context, shown ambient) (*attempt, error) {
+	if shown.why == "" && len(shown.evidence) > 0 {
+		l := authn.Login{Subject: shown.subject, Evidence: shown.evidence}
+		a := &attempt{s: s, budgets: []Budget{s.insiderSource(l)}}
+		return a, a.take(ctx, l)
+	}
+	return s.attemptFrom(ctx)
+}
+
+func (s *Session) redeem(ctx context.Context, m authn.Method, shown ambient, inv Invitation, known bool, try *attempt) error {
 	user, userErr := s.engine.store.User(ctx, inv.Tenant, inv.User)
 	if userErr != nil && !errors.Is(userErr, ErrNotFound) {
 		return broken("read user", userErr)
 	}
-	check, err := s.standing(ctx, authn.Subject{Tenant: inv.Tenant, User: inv.User}, evidence)
+	invited := authn.Subject{Tenant: inv.Tenant, User: inv.User}
+	check, err := s.standing(ctx, invited, shown.evidence)
 	if err != nil {
 		return err
 	}
-	invited := authn.Subject{Tenant: inv.Tenant, User: inv.User}
-	_, contradiction := subject.Narrow(invited)
+	_, contradiction := shown.subject.Narrow(invited)
+	why := shown.why
 	switch {
 	case why != "":
 	case !known || m.Name == "":
 		why = ReasonInvitationUnknown
-	case contradiction != nil:
+	case contradiction != nil || s.req.Origin.Tenant != "" && s.req.Origin.Tenant != inv.Tenant:
 		why = ReasonInvitationForeign
 	case !inv.Open(s.now):
 		why = ReasonInvitationNotOpen
 	case check.Refused != "":
 		why = check.Refused
 	}
-	if why != "" {
-		s.note(ctx, authn.Happened{What: InvitationRefused, Subject: subject, Method: m.Name, Reason: why})
+	refused := func(why authn.Reason) error {
+		s.note(ctx, authn.Happened{What: InvitationRefused, Subject: shown.subject, Method: m.Name, Reason: why})
 		return ErrInvalidCredential
+	}
+	if why != "" {
+		return refused(why)
 	}
 	enrollable := s.enrollable(m)
 	if len(enrollable) == 0 {
@@ -106,65 +129,95 @@ func (s *Session) redeem(ctx context.Context, m authn.Method, inv Invitation, kn
 	if err != nil {
 		return err
 	}
-	begin := authn.Redeem{At: s.now, ID: id, Method: m, Evidence: evidence, Subject: invited, Names: authn.Names{Tenant: inv.Tenant, User: user.Name},
+	begin := authn.Redeem{At: s.now, ID: id, Method: m, Evidence: shown.evidence, Subject: invited, Names: authn.Names{Tenant: inv.Tenant, User: user.Name},
 		Invitation: inv.ID, Factors: enrollable, Deadline: s.now.Add(workflowLife)}
+	before := s.state
 	state, effects, err := s.plan(s.state, begin)
 	if err != nil {
 		return err
 	}
 	if err := s.engine.store.HoldInvitation(ctx, inv.ID, id, s.now); err != nil {
 		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
-			s.note(ctx, authn.Happened{What: InvitationRefused, Subject: invited, Method: m.Name, Reason: ReasonInvitationNotOpen})
-			return ErrInvalidCredential
+			return refused(ReasonInvitationNotOpen)
 		}
 		return broken("hold invitation", err)
 	}
 	if err := s.commit(ctx, state, effects); err != nil {
 		return err
 	}
+	// Whoever was suspended between the check and the save is caught here; whoever is suspended later finds the row.
+	if check, err = s.standing(ctx, invited, shown.evidence); err != nil || check.Refused != "" {
+		if undoErr := s.takeBack(ctx, before); undoErr != nil || err != nil {
+			return errors.Join(undoErr, err)
+		}
+		return refused(check.Refused)
+	}
 	try.giveBack(ctx)
 	return nil
 }
 
-// methodToJoin is the first method on offer that users enrol for: its leading ambient steps are what an invitation needs
-// besides its code.
-func (s *Session) methodToJoin(tenant string) (authn.Method, bool) {
-	for _, m := range s.offer(tenant, "") {
-		if len(s.enrollable(m)) > 0 {
-			return m, true
+// methodToJoin is the method that users enrol for: its leading ambient steps are what an invitation needs besides its
+// code. Of several on offer it is the one that demands the most of them, so that no code gives a credential to somebody
+// who could not begin to sign in with it; above a device, those that run on it come first.
+func (s *Session) methodToJoin(tenant string) (best authn.Method, ok bool) {
+	rank := func(m authn.Method) int {
+		n := 0
+		for _, step := range m.Steps {
+			if !allAmbient(step) {
+				break
+			}
+			n++
+		}
+		if m.On != "" {
+			n += len(m.Steps) + 1000
+		}
+		return n
+	}
+	for _, m := range s.offer(s.rt, tenant, "") {
+		if len(s.enrollable(m)) > 0 && (!ok || rank(m) > rank(best)) {
+			best, ok = m, true
 		}
 	}
-	return authn.Method{}, false
+	return best, ok
 }
 
-// leadingAmbient verifies the ambient steps that a method begins with. why says what was refused.
-func (s *Session) leadingAmbient(ctx context.Context, l authn.Login) (evidence []authn.Evidence, subject authn.Subject, why authn.Reason, err error) {
-	for _, step := range l.Method.Steps {
+// ambient is what the ambient steps that a method begins with have shown. why says what was refused.
+type ambient struct {
+	evidence []authn.Evidence
+	subject  authn.Subject
+	why      authn.Reason
+}
+
+// leadingAmbient verifies the ambient steps that a method begins with.
+func (s *Session) leadingAmbient(ctx context.Context, m authn.Method) (shown ambient, _ error) {
+	for _, step := range m.Steps {
 		if !allAmbient(step) {
 			break
 		}
 		var last *factors.Rejection
 		passed := false
 		for _, f := range step.AnyOf {
-			v, err := s.ask(ctx, l, f.Name, nil, factors.Asked{})
+			v, err := s.ask(ctx, authn.Login{Method: m, Subject: shown.subject, Began: s.now}, f.Name, nil, factors.Asked{})
 			if errors.As(err, &last) {
 				continue
 			}
 			if err != nil {
-				return nil, subject, "", err
+				return shown, err
 			}
-			narrowed, err := subject.Narrow(v.Evidence.Subject)
+			narrowed, err := shown.subject.Narrow(v.Evidence.Subject)
 			if err != nil {
-				return nil, subject, authn.ReasonSubject, nil
+				shown.why = authn.ReasonSubject
+				return shown, nil
 			}
-			subject, evidence, passed = narrowed, append(evidence, v.Evidence), true
+			shown.subject, shown.evidence, passed = narrowed, append(shown.evidence, v.Evidence), true
 			break
 		}
 		if !passed {
-			return nil, subject, last.Reason, nil
+			shown.why = last.Reason
+			return shown, nil
 		}
 	}
-	return evidence, subject, "", nil
+	return shown, nil
 }
 
 // enrollable are the interactive factors of a method whose credentials users add themselves.
@@ -191,21 +244,27 @@ func hashCode(code string) Digest {
 
 // enrolling is who enrols, and what allows it.
 type enrolling struct {
-	user       User
-	existing   []factors.Credential
-	onboarding *authn.Onboarding
+	user        User
+	tenantEpoch uint64
+	existing    []factors.Credential
+	onboarding  *authn.Onboarding
 }
 
 // mayEnrol decides whether the caller may add a credential of a factor: in the workflow of an invitation, or signed in
-// with evidence that is fresh and as strong as the strongest credential of the user.
-func (s *Session) mayEnrol(ctx context.Context, factor string, fresh time.Duration) (enrolling, error) {
+// with evidence that is fresh, as strong as the strongest credential of the user, and as strong as the new one makes it.
+func (s *Session) mayEnrol(ctx context.Context, factor string) (enrolling, error) {
 	var who enrolling
 	var subject authn.Subject
+	var began time.Time
+	f, err := s.enroller(factor)
+	if err != nil {
+		return who, err
+	}
 	if o, ok := onboarding(s.state); ok {
 		if !slices.Contains(o.Factors, factor) {
 			return who, ErrWrongStep
 		}
-		who.onboarding, subject = &o, o.Login.Subject
+		who.onboarding, subject, began = &o, o.Login.Subject, o.Login.Began
 	} else {
 		p, err := s.person()
 		if err != nil {
@@ -214,52 +273,64 @@ func (s *Session) mayEnrol(ctx context.Context, factor string, fresh time.Durati
 			}
 			return who, err
 		}
-		subject = p.Subject
-		if err := s.freshEnough(ctx, p, fresh); err != nil {
+		subject, began = p.Subject, p.Made
+		if err := s.freshEnough(ctx, p, f.Describe().Best); err != nil {
 			return who, err
 		}
 	}
-	check, err := s.standing(ctx, subject, nil)
-	if err != nil {
-		return who, err
+	t, err := s.engine.store.Tenant(ctx, subject.Tenant)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return who, broken("read tenant", err)
 	}
-	if check.Refused != "" {
-		return who, ErrNotAuthenticated
-	}
-	if who.user, err = s.engine.store.User(ctx, subject.Tenant, subject.User); err != nil {
+	who.tenantEpoch = t.Epoch
+	if who.user, err = s.engine.store.User(ctx, subject.Tenant, subject.User); err != nil && !errors.Is(err, ErrNotFound) {
 		return who, broken("read user", err)
 	}
-	who.existing, err = s.engine.store.Credentials(ctx, subject.Tenant, subject.User, factor)
-	return who, broken("read credentials", err)
+	if badStanding(t, who.user) != "" || began.Before(cutoff(t, who.user)) {
+		return who, ErrNotAuthenticated
+	}
+	if who.existing, err = s.engine.store.Credentials(ctx, subject.Tenant, subject.User, factor); err != nil {
+		return who, broken("read credentials", err)
+	}
+	if len(who.existing) >= maxCredentials {
+		return who, ErrConflict
+	}
+	return who, nil
 }
 
-// freshEnough demands evidence no older than age, and as strong as the user's strongest credential in good standing.
-func (s *Session) freshEnough(ctx context.Context, p authn.Principal, age time.Duration) error {
+// freshEnough demands interactive evidence no older than freshFor, and as strong as the user's strongest credential in good
+// standing. What the new credential gives is demanded too, where it can be had without one: resistance to phishing, and
+// AAL 2. (SP 800-63B-4 section 4.1.2 asks for the lower of what the account has and what the new one will be used at;
+// here a session below it needs an invitation.) Ambient evidence lends nothing: it is there whoever sits before it.
+func (s *Session) freshEnough(ctx context.Context, p authn.Principal, gives authn.Strength) error {
 	all, err := s.engine.store.Credentials(ctx, p.Subject.Tenant, p.Subject.User, "")
 	if err != nil {
 		return broken("read credentials", err)
 	}
-	want := authn.Requirement{MaxAge: age}
-	var ambient []authn.Evidence
-	for _, e := range p.Evidence {
-		if e.Ambient {
-			ambient = append(ambient, e)
-		}
+	want := authn.Requirement{MaxAge: freshFor, PhishingResistant: gives.PhishingResistant}
+	if gives.Category != 0 {
+		want.AAL = min(2, alone(gives).AAL)
 	}
 	for _, c := range all {
 		if c.Flagged != "" {
 			continue
 		}
-		best := authn.Assess(append(slices.Clip(ambient), authn.Evidence{Factor: c.Factor, Credential: c.ID, Strength: c.Best})...)
+		best := alone(c.Best)
 		want.AAL = max(want.AAL, best.AAL)
 		want.PhishingResistant = want.PhishingResistant || best.PhishingResistant
 		want.Hardware = want.Hardware || best.Hardware
 		want.UserVerified = want.UserVerified || best.UserVerified
 	}
-	if !p.Meets(want, s.now) {
+	shown := slices.DeleteFunc(slices.Clone(s.counted(p)), func(e authn.Evidence) bool { return e.Ambient })
+	if !want.MetBy(shown, s.now) {
 		return &InsufficientError{want}
 	}
 	return nil
+}
+
+// alone is what a credential is worth with nothing beside it.
+func alone(best authn.Strength) authn.Assurance {
+	return authn.Assess(authn.Evidence{Credential: "it", Strength: best})
 }
 
 func (s *Session) enroller(factor string) (factors.Enroller, error) {
@@ -272,16 +343,14 @@ func (s *Session) enroller(factor string) (factors.Enroller, error) {
 
 // EnrolChallenge asks a factor for the challenge of a new credential.
 func (s *Session) EnrolChallenge(ctx context.Context, factor string) (Asking, error) {
-	who, err := s.mayEnrol(ctx, factor, freshFor)
+	s.tick()
+	who, err := s.mayEnrol(ctx, factor)
 	if err != nil {
 		return Asking{}, err
 	}
 	f, err := s.enroller(factor)
 	if err != nil {
 		return Asking{}, err
-	}
-	if len(who.existing) >= maxCredentials {
-		return Asking{}, ErrConflict
 	}
 	c, err := f.EnrolChallenge(ctx, s.enrolment(who))
 	if err != nil {
@@ -299,10 +368,11 @@ func (s *Session) enrolment(who enrolling) factors.Enrolment {
 // a session that lived.
 func (s *Session) Enrol(ctx context.Context, factor, name string, credential json.RawMessage) (factors.Credential, error) {
 	var none factors.Credential
+	s.tick()
 	if len(name) > maxCredentialName || !utf8.ValidString(name) {
 		return none, ErrBadRequest
 	}
-	who, err := s.mayEnrol(ctx, factor, freshFor+challengeLife)
+	who, err := s.mayEnrol(ctx, factor)
 	if err != nil {
 		return none, err
 	}
@@ -314,14 +384,17 @@ func (s *Session) Enrol(ctx context.Context, factor, name string, credential jso
 	if !ok || c.Factor != factor || !s.challengeOfEnrolment() {
 		return none, s.nothingRuns()
 	}
-	if err := s.spend(ctx, c); err != nil {
+	l := authn.Login{Subject: who.user.Subject(), Names: authn.Names{Tenant: who.user.Tenant, User: who.user.Name}}
+	if who.onboarding != nil {
+		l.Evidence = who.onboarding.Login.Evidence
+	}
+	if err := s.spend(ctx, l, c); err != nil {
 		return none, err
 	}
-	try, err := s.attemptFrom(ctx)
+	try, err := s.attempt(ctx, factor, l, credential)
 	if err != nil {
 		return none, err
 	}
-	l := authn.Login{Subject: who.user.Subject(), Names: authn.Names{Tenant: who.user.Tenant, User: who.user.Name}}
 	if !s.now.Before(c.Expires) {
 		return none, s.refuse(ctx, l, c, &factors.Rejection{Reason: authn.ReasonChallengeLate})
 	}
@@ -373,7 +446,7 @@ func (s *Session) storeCredential(ctx context.Context, who enrolling, made facto
 	if err := s.engine.record(ctx, s.events(effects)...); err != nil {
 		return err
 	}
-	enrolled := Enrolled{Credential: made, Epoch: who.user.Epoch, At: s.now}
+	enrolled := Enrolled{Credential: made, Epoch: who.user.Epoch, TenantEpoch: who.tenantEpoch, At: s.now}
 	if who.onboarding != nil {
 		enrolled.Invitation, enrolled.Holder = who.onboarding.Invitation, who.onboarding.Login.ID
 	}
@@ -381,12 +454,33 @@ func (s *Session) storeCredential(ctx context.Context, who enrolling, made facto
 		return s.notStored(ctx, who, made, err)
 	}
 	if who.onboarding == nil {
+		if err := s.stillThere(ctx); err != nil {
+			return s.unstore(context.WithoutCancel(ctx), who, made, err)
+		}
 		return nil
 	}
-	// Whoever had to be invited anew may have lost control of what was there before.
+	// Whoever had to be invited anew may have lost control of what was there before. The cutoff, which was stored with the
+	// credential, has ended it all; the rows are marked as well.
+	s.engine.standings.forget()
 	m := Match{Tenant: made.Tenant, Person: made.User, Except: s.row.Selector}
-	_, err = s.engine.store.EndSessions(context.WithoutCancel(ctx), m, s.now)
+	n, err := s.engine.store.EndSessions(context.WithoutCancel(ctx), m, s.now)
+	s.noteEnded(ctx, who.user.Subject(), n, ReasonRecovered)
 	return broken("end sessions", err)
+}
+
+// unstore takes a credential back that was stored while its session was being ended: the end came first.
+func (s *Session) unstore(ctx context.Context, who enrolling, made factors.Credential, why error) error {
+	err := s.engine.store.RemoveCredential(ctx, made.Tenant, made.User, made.Factor, made.ID, who.user.Epoch+1)
+	if errors.Is(err, ErrConflict) {
+		var u User
+		if u, err = s.engine.store.User(ctx, made.Tenant, made.User); err == nil {
+			err = s.engine.store.RemoveCredential(ctx, made.Tenant, made.User, made.Factor, made.ID, u.Epoch)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return s.notStored(ctx, who, made, err)
+	}
+	return s.notStored(ctx, who, made, why)
 }
 
 // notStored writes down that a credential was not stored, or that nobody knows.
@@ -433,6 +527,7 @@ func (s *Session) RenameCredential(ctx context.Context, id, name string) error {
 	if name == "" || len(name) > maxCredentialName || !utf8.ValidString(name) {
 		return ErrBadRequest
 	}
+	s.tick()
 	p, c, err := s.own(ctx, id)
 	if err != nil {
 		return err
@@ -449,27 +544,26 @@ func (s *Session) RenameCredential(ctx context.Context, id, name string) error {
 }
 
 // RemoveCredential removes a credential of the caller's. It demands fresh evidence as strong as the strongest
-// credential ([*InsufficientError] otherwise), refuses to remove the last ([ErrConflict]), and ends the user's other
-// sessions that were won with it.
+// credential ([*InsufficientError] otherwise), refuses to remove one without which a method that the user can complete
+// no longer could be ([ErrConflict]), and ends the user's other sessions that were won with it.
 func (s *Session) RemoveCredential(ctx context.Context, id string) error {
+	s.tick()
 	p, c, err := s.own(ctx, id)
 	if err != nil {
 		return err
+	}
+	u, err := s.engine.store.User(ctx, p.Subject.Tenant, p.Subject.User)
+	if err != nil {
+		return broken("read user", err)
 	}
 	all, err := s.engine.store.Credentials(ctx, p.Subject.Tenant, p.Subject.User, "")
 	if err != nil {
 		return broken("read credentials", err)
 	}
-	good := 0
-	for _, o := range all {
-		if o.Flagged == "" && o.ID != c.ID {
-			good++
-		}
-	}
-	if good == 0 {
+	if s.needed(p, c, all) {
 		return ErrConflict
 	}
-	if err := s.freshEnough(ctx, p, freshFor); err != nil {
+	if err := s.freshEnough(ctx, p, authn.Strength{}); err != nil {
 		return err
 	}
 	if err := s.fence(ctx); err != nil {
@@ -477,19 +571,41 @@ func (s *Session) RemoveCredential(ctx context.Context, id string) error {
 	}
 	// The sessions end first, so that a removal which breaks off can be tried again, and once more for those that were won
 	// in between.
-	end := func(ctx context.Context) error {
-		_, err := s.engine.endSessionsWith(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, s.row.Selector, s.now)
+	if err := s.endWonWith(ctx, p.Subject, c.Factor, c.ID, ReasonCredentialRemoved); err != nil {
 		return err
 	}
-	if err := end(ctx); err != nil {
-		return err
-	}
-	if err := s.engine.store.RemoveCredential(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, 1); err != nil {
+	if err := s.engine.store.RemoveCredential(ctx, p.Subject.Tenant, p.Subject.User, c.Factor, c.ID, u.Epoch); err != nil {
 		return broken("remove credential", err)
 	}
-	if err := end(context.WithoutCancel(ctx)); err != nil {
+	if err := s.endWonWith(context.WithoutCancel(ctx), p.Subject, c.Factor, c.ID, ReasonCredentialRemoved); err != nil {
 		return err
 	}
 	s.note(ctx, authn.Happened{What: CredentialRemoved, Subject: p.Subject, Names: p.Names, Factor: c.Factor})
 	return nil
+}
+
+// needed reports whether a method that the user can complete with the credentials there are could not be completed
+// without c, or whether c is the last one in good standing of all.
+func (s *Session) needed(p authn.Principal, c factors.Credential, all []factors.Credential) bool {
+	left := slices.DeleteFunc(slices.Clone(all), func(o factors.Credential) bool { return o.Factor == c.Factor && o.ID == c.ID })
+	if !slices.ContainsFunc(left, func(o factors.Credential) bool { return o.Flagged == "" }) {
+		return true
+	}
+	q := policy.Query{AnyRoute: true, Tenant: p.Subject.Tenant, Device: p.Method.On}
+	return slices.ContainsFunc(s.rt.policy.Offer(q), func(m authn.Method) bool {
+		return s.completable(m, all) && !s.completable(m, left)
+	})
+}
+
+// completable reports whether each step of a method has a factor that needs no credential of the user's, or one for which
+// there is one in good standing.
+func (s *Session) completable(m authn.Method, all []factors.Credential) bool {
+	return !slices.ContainsFunc(m.Steps, func(step authn.Step) bool {
+		return !slices.ContainsFunc(step.AnyOf, func(d authn.Factor) bool {
+			if _, enrolled := s.rt.factors[d.Name].(factors.Enroller); !enrolled || d.Ambient {
+				return true
+			}
+			return slices.ContainsFunc(all, func(c factors.Credential) bool { return c.Factor == d.Name && c.Flagged == "" })
+		})
+	})
 }

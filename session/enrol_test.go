@@ -123,7 +123,7 @@ func TestEnrolmentIsCheckedAtTheEnd(t *testing.T) {
 			must(w.t, w.Operate("corp").SetStatus(ctx, w.user("corp/alice").ID, session.Suspended))
 		}, session.ErrNotAuthenticated},
 		{"tenant suspended", func(w *world, _ string) {
-			must(w.t, w.store.SetTenantStatus(ctx, "corp", session.Suspended))
+			must(w.t, w.store.SetTenantStatus(ctx, "corp", session.Suspended, w.clock()))
 		}, session.ErrNotAuthenticated},
 		{"too late", func(w *world, _ string) { w.wait(5*time.Minute + time.Second) }, session.ErrInvalidCredential},
 		{"much too late", func(w *world, _ string) { w.wait(time.Hour) }, session.ErrLoginExpired},
@@ -153,6 +153,7 @@ func TestEnrolmentNeedsTheLevel(t *testing.T) {
 	w := newWorld(t)
 	k := w.passkey("corp/alice")
 	code := w.give("corp/alice", "code", "c1")
+	w.give("corp/alice", "passkey", "second")
 	weak := w.browser("corp/alice")
 	must(t, weak.begin("flexible", returning("/admin/x")))
 	must(t, weak.prove(code))

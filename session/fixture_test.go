@@ -136,7 +136,7 @@ func newWorld(t testing.TB, edits ...string) *world {
 		}
 	}
 	var err error
-	w.Engine, err = session.New(session.Config{Policy: w.policy(edits...), Kinds: w.kinds(), Store: w.hooked(), Now: w.clock,
+	w.Engine, err = session.New(session.Config{Operator: "corp", Policy: w.policy(edits...), Kinds: w.kinds(), Store: w.hooked(), Now: w.clock,
 		Log: slog.New(slog.NewTextHandler(w.log, nil))})
 	if err != nil {
 		t.Fatal(err)

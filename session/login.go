@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,13 @@ const maxChallengeData = 16 << 10
 // a running login; a session that is there stays until the new login is complete. Where the ambient factors do not
 // verify, nothing begins and nothing ends.
 func (s *Session) Begin(ctx context.Context, b Begin) error {
+	s.tick()
+	if of := s.req.Origin.Tenant; of != "" {
+		if b.Tenant != "" && b.Tenant != of {
+			return ErrForbidden
+		}
+		b.Tenant = of
+	}
 	claim := authn.Claim{Tenant: b.Tenant, User: b.User}
 	tenant := b.Tenant
 	if tenant == "" {
@@ -50,7 +58,7 @@ func (s *Session) Begin(ctx context.Context, b Begin) error {
 	if err != nil {
 		return err
 	}
-	if err := s.certificateThere(m); err != nil {
+	if err := s.certificateThere(ctx, m); err != nil {
 		return err
 	}
 	id, err := s.engine.random(16)
@@ -61,12 +69,12 @@ func (s *Session) Begin(ctx context.Context, b Begin) error {
 	if err != nil {
 		return err
 	}
-	return s.passAmbient(ctx, state, effects)
+	return s.passAmbient(ctx, state, effects, false)
 }
 
 // chooseMethod is the named method if it is on offer, or the first that is.
 func (s *Session) chooseMethod(name, tenant, returnTo string) (authn.Method, error) {
-	offer := s.offer(tenant, returnTo)
+	offer := s.offer(s.rt, tenant, returnTo)
 	if name == "" {
 		// Above a device, what a person wants is to sign in on it.
 		slices.SortStableFunc(offer, func(a, b authn.Method) int { return strings.Compare(b.On, a.On) })
@@ -82,14 +90,17 @@ func (s *Session) chooseMethod(name, tenant, returnTo string) (authn.Method, err
 // offer is what the policy offers for a tenant, above the device that is there, if any. A route is known only where the
 // caller said where it wants to go; without one, what any route of the tenant offers counts, and the guards of the
 // routes decide.
-func (s *Session) offer(tenant, route string) []authn.Method {
+func (s *Session) offer(rt *runtime, tenant, route string) []authn.Method {
 	q := policy.Query{Tenant: tenant, Device: s.deviceMethod()}
+	if end := strings.IndexAny(route, "?#"); end >= 0 {
+		route = route[:end]
+	}
 	if path, ok := policy.CleanPath(route); ok && route != "" {
 		q.Route = path
 	} else {
 		q.AnyRoute = true
 	}
-	return s.rt.policy.Offer(q)
+	return rt.policy.Offer(q)
 }
 
 func (s *Session) deviceMethod() string {
@@ -128,7 +139,7 @@ func (s *Session) ambientTenant(ctx context.Context) (string, error) {
 }
 
 // certificateThere refuses a method that begins with a certificate where the request has none.
-func (s *Session) certificateThere(m authn.Method) error {
+func (s *Session) certificateThere(ctx context.Context, m authn.Method) error {
 	for _, step := range m.Steps {
 		for _, f := range step.AnyOf {
 			if !f.Tied || !f.Ambient {
@@ -136,6 +147,7 @@ func (s *Session) certificateThere(m authn.Method) error {
 			}
 		}
 		if s.req.PeerRefused != nil {
+			s.failed(ctx, authn.Login{Method: m}, step.AnyOf[0].Name, ReasonCertificateRefused, "")
 			return ErrBadRequest
 		}
 		if !s.req.Peer.Present() {
@@ -145,8 +157,17 @@ func (s *Session) certificateThere(m authn.Method) error {
 	return nil
 }
 
-// passAmbient verifies the ambient factors of the open steps of the login in state, then saves it all at once.
-func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []authn.Effect) error {
+// passAmbient verifies the ambient factors of the open steps of the login in state, then saves it all at once. Where one
+// is refused, what an interactive factor has proven before it is saved all the same, if kept.
+func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []authn.Effect, kept bool) error {
+	refused := func(err error) error {
+		if kept {
+			if err := s.commit(ctx, state, effects); err != nil && !errors.Is(err, ErrConflict) {
+				return err
+			}
+		}
+		return err
+	}
 	for {
 		l, ok := runningLogin(state)
 		if !ok {
@@ -157,6 +178,9 @@ func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []
 			break
 		}
 		prove, err := s.proveAmbient(ctx, state, l, step)
+		if errors.Is(err, ErrInvalidCredential) {
+			return refused(err)
+		}
 		if err != nil {
 			return err
 		}
@@ -164,7 +188,11 @@ func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []
 		if err != nil {
 			return err
 		}
-		if why, refused := refusal(more); refused {
+		if why, no := refusal(more); no {
+			if kept {
+				state, effects = next, append(effects, more...)
+				return refused(ErrInvalidCredential)
+			}
 			s.failed(ctx, l, prove.Evidence.Factor, why, "")
 			return ErrInvalidCredential
 		}
@@ -207,7 +235,11 @@ func (s *Session) proveAmbient(ctx context.Context, state authn.State, l authn.L
 		if err != nil {
 			return authn.Prove{}, err
 		}
-		return s.proof(ctx, state, l, v, "")
+		prove, why, err := s.proof(ctx, state, l, v, "")
+		if err == nil && why != "" {
+			return prove, s.failedAmbient(ctx, l, f.Name, &factors.Rejection{Reason: why})
+		}
+		return prove, err
 	}
 	return authn.Prove{}, s.failedAmbient(ctx, l, factor, last)
 }
@@ -253,16 +285,34 @@ func (s *Session) ask(ctx context.Context, l authn.Login, factor string, credent
 	return v, nil
 }
 
-// proof makes the event of a verified credential in the login l of a state. If it completes the login, everything is
-// looked up again.
-func (s *Session) proof(ctx context.Context, state authn.State, l authn.Login, v factors.Verified, challenge string) (authn.Prove, error) {
+// proof makes the event of a verified credential in the login l of a state. Where it binds the tenant, the rules are asked
+// anew. If it completes the login, everything is looked up again; why then says that the subject is not in good standing,
+// which the caller learns no more of than of a wrong credential.
+func (s *Session) proof(ctx context.Context, state authn.State, l authn.Login, v factors.Verified, challenge string) (_ authn.Prove, why authn.Reason, _ error) {
 	p := authn.Prove{At: s.now, Evidence: v.Evidence, Challenge: challenge}
+	subject, err := l.Subject.Narrow(v.Evidence.Subject)
+	bound := err == nil && l.Subject.Tenant == "" && subject.Tenant != ""
 	if len(l.Evidence)+1 < len(l.Method.Steps) {
-		return p, nil
+		if bound && !stepsUp(state) {
+			p.Ends = s.contradicts(l, subject.Tenant)
+		}
+		return p, "", nil
 	}
-	check, err := s.check(ctx, state, l, v.Evidence)
+	check, why, err := s.check(ctx, state, l, v.Evidence)
 	p.Check = &check
-	return p, err
+	return p, why, err
+}
+
+// contradicts says why a login cannot go on in the tenant that evidence has bound; empty: it can.
+func (s *Session) contradicts(l authn.Login, tenant string) authn.Reason {
+	if l.Claim.Tenant != "" && l.Claim.Tenant != tenant {
+		return ReasonClaimDiffers
+	}
+	rt := s.engine.current.Load()
+	if !slices.ContainsFunc(s.offer(rt, tenant, l.ReturnTo), func(m authn.Method) bool { return m.Name == l.Method.Name }) {
+		return authn.ReasonNotOnOffer
+	}
+	return ""
 }
 
 // Asking is a challenge as the caller gets it.
@@ -276,6 +326,7 @@ type Asking struct {
 
 // Challenge asks an interactive factor of the open step for a challenge. It replaces an open one.
 func (s *Session) Challenge(ctx context.Context, factor string) (Asking, error) {
+	s.tick()
 	l, ok := runningLogin(s.state)
 	if !ok {
 		return Asking{}, s.nothingRuns()
@@ -350,6 +401,7 @@ func (s *Session) nothingRuns() error {
 // Verify hands a credential to a factor of the open step. The challenge is spent and the attempt counted before anything
 // is looked at. Whatever is wrong, the caller learns the same.
 func (s *Session) Verify(ctx context.Context, factor string, credential json.RawMessage) error {
+	s.tick()
 	l, ok := runningLogin(s.state)
 	if !ok {
 		return s.nothingRuns()
@@ -357,6 +409,7 @@ func (s *Session) Verify(ctx context.Context, factor string, credential json.Raw
 	step, _ := l.Next()
 	d, allowed := step.Allows(factor)
 	if !allowed {
+		s.failed(ctx, l, factor, authn.ReasonWrongStep, "")
 		return ErrWrongStep
 	}
 	if d.Ambient {
@@ -373,10 +426,10 @@ func (s *Session) Verify(ctx context.Context, factor string, credential json.Raw
 }
 
 func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Challenge, credential json.RawMessage) error {
-	if err := s.spend(ctx, c); err != nil {
+	if err := s.spend(ctx, l, c); err != nil {
 		return err
 	}
-	try, err := s.attempt(ctx, c.Factor, l)
+	try, err := s.attempt(ctx, c.Factor, l, credential)
 	if err != nil {
 		return err
 	}
@@ -389,11 +442,21 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 	v, err := s.ask(ctx, l, c.Factor, credential, factors.Asked{ID: c.ID, Data: c.Data, Issued: c.Issued, Expires: c.Expires})
 	var rejected *factors.Rejection
 	if errors.As(err, &rejected) {
+		if err := s.lookAsIfProven(ctx, l, c.Factor, credential); err != nil {
+			return err
+		}
 		return fail(rejected)
 	}
 	if err != nil {
 		try.giveBack(ctx)
 		return err
+	}
+	prove, why, err := s.proof(ctx, s.state, l, v, c.ID)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return fail(&factors.Rejection{Reason: why})
 	}
 	if err := s.updateCredential(ctx, v.Update); err != nil {
 		if errors.Is(err, ErrConflict) {
@@ -401,17 +464,25 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 		}
 		return err
 	}
-	prove, err := s.proof(ctx, s.state, l, v, c.ID)
-	if err != nil {
-		return err
-	}
 	return s.advance(ctx, prove, try)
 }
 
+// lookAsIfProven makes the look-ups of the end of a login for an answer that was refused: whoever tries a credential of
+// a user who is suspended does not find out by the work that it was the right one.
+func (s *Session) lookAsIfProven(ctx context.Context, l authn.Login, factor string, credential json.RawMessage) error {
+	if len(l.Evidence)+1 < len(l.Method.Steps) {
+		return nil
+	}
+	as := authn.Evidence{Factor: factor, Credential: s.target(factor, credential)}
+	_, err := s.standing(ctx, l.Subject, append(slices.Clip(l.Evidence), as))
+	return err
+}
+
 // spend writes a challenge to the ledger. A hundred answers at the same moment find it unspent once.
-func (s *Session) spend(ctx context.Context, c authn.Challenge) error {
+func (s *Session) spend(ctx context.Context, l authn.Login, c authn.Challenge) error {
 	err := s.engine.store.Spend(ctx, "challenge:"+c.ID, c.Expires.Add(time.Hour))
 	if errors.Is(err, ErrSpent) {
+		s.failed(ctx, l, c.Factor, ReasonChallengeSpent, "")
 		return ErrWrongStep
 	}
 	if err != nil {
@@ -455,15 +526,19 @@ func (s *Session) refuse(ctx context.Context, l authn.Login, c authn.Challenge, 
 	return ErrInvalidCredential
 }
 
-// flag marks a credential as no longer usable, and ends the sessions that were won with it.
+// flag marks a credential as no longer usable, and ends the sessions that were won with it: first, so that what breaks off
+// is done again by the next one who shows it, and once more for those that were won in between.
 func (s *Session) flag(ctx context.Context, c factors.Credential, why authn.Reason) error {
+	subject := authn.Subject{Tenant: c.Tenant, User: c.User}
+	if err := s.endWonWith(ctx, subject, c.Factor, c.ID, why); err != nil {
+		return err
+	}
 	for range 4 {
 		c.Flagged = why
 		err := s.engine.store.UpdateCredential(ctx, c)
 		if err == nil {
-			s.note(ctx, authn.Happened{What: CredentialFlagged, Subject: authn.Subject{Tenant: c.Tenant, User: c.User}, Factor: c.Factor, Reason: why})
-			_, err := s.engine.endSessionsWith(ctx, c.Tenant, c.User, c.Factor, c.ID, "", s.now)
-			return err
+			s.note(ctx, authn.Happened{What: CredentialFlagged, Subject: subject, Factor: c.Factor, Reason: why})
+			return s.endWonWith(context.WithoutCancel(ctx), subject, c.Factor, c.ID, why)
 		}
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -476,6 +551,30 @@ func (s *Session) flag(ctx context.Context, c factors.Credential, why authn.Reas
 		}
 	}
 	return &UnavailableError{errors.New("a credential could not be flagged")}
+}
+
+// endWonWith ends the other sessions of a user that rest on a credential, and says so.
+func (s *Session) endWonWith(ctx context.Context, subject authn.Subject, factor, credential string, why authn.Reason) error {
+	n, err := s.engine.endSessionsWith(ctx, subject.Tenant, subject.User, factor, credential, s.row.Selector, s.now)
+	s.noteEnded(ctx, subject, n, why)
+	return err
+}
+
+// noteEnded writes down that sessions of a user were ended.
+func (s *Session) noteEnded(ctx context.Context, subject authn.Subject, n int, why authn.Reason) {
+	if n == 0 {
+		return
+	}
+	ev := s.event(authn.Happened{What: SessionRevoked, Subject: subject, Reason: why})
+	ev.Session, ev.Detail = "", howMany(n)
+	_ = s.engine.record(ctx, ev)
+}
+
+func howMany(n int) string {
+	if n == 1 {
+		return "1 session"
+	}
+	return strconv.Itoa(n) + " sessions"
 }
 
 // advance applies a proof, then whatever ambient steps follow it.
@@ -492,7 +591,7 @@ func (s *Session) advance(ctx context.Context, prove authn.Prove, try *attempt) 
 	}
 	if l, ok := runningLogin(state); ok {
 		if step, ok := l.Next(); ok && allAmbient(step) {
-			err = s.passAmbient(ctx, state, effects)
+			err = s.passAmbient(ctx, state, effects, true)
 			return s.settled(ctx, err, try)
 		}
 	}
@@ -521,14 +620,29 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 	if err == nil && check.Refused == "" {
 		return nil
 	}
-	if endErr := s.forsake(ctx); endErr != nil {
-		return endErr
+	undo := s.takeBack
+	if check.Refused != "" && isPerson(before, made.Subject) {
+		undo = func(ctx context.Context, _ authn.State) error { return s.forsake(ctx) } // nor may the session go on that was there
+	}
+	if undoErr := undo(ctx, before); undoErr != nil {
+		return undoErr
 	}
 	if err != nil {
 		return err
 	}
 	s.note(ctx, authn.Happened{What: authn.SessionEnded, Subject: made.Subject, Names: made.Names, Method: made.Method.Name, Login: made.Login, Reason: check.Refused})
 	return ErrInvalidCredential
+}
+
+// isPerson reports whether the principal of a state, or one of its principals, is this subject.
+func isPerson(state authn.State, subject authn.Subject) bool {
+	a, ok := state.(authn.Authenticated)
+	if !ok {
+		return false
+	}
+	person, _ := a.Person()
+	device, _ := a.Device()
+	return person.Subject == subject || device.Subject == subject
 }
 
 // gained is the principal that a change made, or made prove more, and the evidence that it did not have before. What a
@@ -553,6 +667,7 @@ func gained(before, after authn.State) (authn.Principal, []authn.Evidence) {
 
 // Cancel ends what runs: a login, a workflow, a step-up. What was there before is left.
 func (s *Session) Cancel(ctx context.Context) error {
+	s.tick()
 	_, err := s.change(ctx, authn.Cancel{At: s.now})
 	return err
 }
@@ -560,6 +675,7 @@ func (s *Session) Cancel(ctx context.Context) error {
 // SignOut ends the person's part of the session; a device beneath stays unless all is set. It wins against every request
 // in flight.
 func (s *Session) SignOut(ctx context.Context, all bool) error {
+	s.tick()
 	if s.row.Selector == "" {
 		return nil
 	}
@@ -583,10 +699,18 @@ func (s *Session) SignOut(ctx context.Context, all bool) error {
 	return s.engine.record(ctx, events...)
 }
 
-// signOutPerson leaves the device. A change that came in between does not save the person: it is tried again on top.
+// signOutPerson leaves the device. A change that came in between does not save the person: it is tried again on top. If
+// the secret was replaced meanwhile, the caller is not given the new one; and if another person came, there is nobody to
+// sign out.
 func (s *Session) signOutPerson(ctx context.Context) error {
+	who, _ := s.Person()
+	hash, stale := s.row.SecretHash, false
 	for range 8 {
 		_, err := s.change(ctx, authn.SignOut{At: s.now})
+		if err == nil && stale {
+			s.detach("")
+			s.cookie = ""
+		}
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
@@ -603,9 +727,11 @@ func (s *Session) signOutPerson(ctx context.Context) error {
 		if !ok {
 			return s.end(ctx)
 		}
-		if _, person := a.Person(); !person {
+		if p, person := a.Person(); !person || p.Login != who.Login {
+			s.detach("")
 			return nil
 		}
+		stale = row.SecretHash != hash
 		s.row, s.stored, s.state = row, live, live
 	}
 	return &UnavailableError{errors.New("the session changed again and again")}
@@ -629,17 +755,17 @@ func (s *Session) Recognize(ctx context.Context) (Recognized, error) {
 		return Recognized{}, err
 	}
 	r := Recognized{Method: m}
-	if err := s.certificateThere(m); err != nil {
+	if err := s.certificateThere(ctx, m); err != nil {
 		return r, err
 	}
-	evidence, _, why, err := s.leadingAmbient(ctx, authn.Login{Method: m})
+	shown, err := s.leadingAmbient(ctx, m)
 	if err != nil {
 		return r, err
 	}
-	if why != "" {
+	if shown.why != "" {
 		return r, ErrInvalidCredential
 	}
-	for _, e := range evidence {
+	for _, e := range shown.evidence {
 		if e.Names.Tenant != "" {
 			r.Names.Tenant = e.Names.Tenant
 		}

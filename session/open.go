@@ -45,6 +45,7 @@ type Session struct {
 	state  authn.State // in force on this request
 	lapsed bool        // what ran when the row was saved has run out of time
 	why    authn.Reason
+	hidden bool   // the row's values are not those of the state in force on this request
 	cookie string // to be set, if it changed
 	ended  bool   // the row ended: the cookie is worth nothing
 }
@@ -106,9 +107,15 @@ func (s *Session) restore(ctx context.Context, row Row) error {
 	live, changed := authn.At(state, s.now, row.Touched)
 	s.lapsed = changed
 	if _, over := live.(authn.Ended); over {
-		return nil
+		// The row ends too, so that no request in flight brings the session back by writing.
+		_, err := s.engine.store.EndSessions(ctx, Match{Selector: row.Selector}, s.now)
+		return broken("end session", err)
 	}
 	s.row, s.stored, s.state = row, live, live
+	dropped := lostPerson(state, live)
+	if dropped {
+		s.hideValues()
+	}
 	if err := s.checkTies(ctx); err != nil {
 		return err
 	}
@@ -118,11 +125,15 @@ func (s *Session) restore(ctx context.Context, row Row) error {
 	if s.row.Selector == "" {
 		return nil
 	}
-	return s.seen(ctx, changed)
+	return s.seen(ctx, changed, dropped)
 }
 
-// noteRefused writes down that somebody has the cookie of a session and not its certificate.
+// noteRefused writes down that somebody has the cookie of a session and not its certificate: once in a while, so that
+// nobody fills the log by asking again.
 func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
+	if !s.engine.refusals.first(row.Selector+string(s.why), s.now) {
+		return
+	}
 	ev := s.event(authn.Happened{What: SessionRefused, Reason: s.why})
 	ev.Session, ev.Tenant, ev.User = publicID(row.Selector), row.Index.Tenant, row.Index.Person
 	if a, ok := live.(authn.Authenticated); ok {
@@ -131,9 +142,62 @@ func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
 	_ = s.engine.record(ctx, ev)
 }
 
+// tick brings the session to the present: a request may take its time between its head and what it asks for. It is the
+// first thing that every call does which decides something.
+func (s *Session) tick() {
+	now := s.engine.now()
+	if !now.After(s.now) {
+		return
+	}
+	s.now = now
+	if s.row.Selector == "" {
+		return
+	}
+	stored, changed := authn.At(s.stored, now, s.row.Touched)
+	if !changed {
+		return
+	}
+	s.lapsed = true
+	if _, over := stored.(authn.Ended); over {
+		s.detach("")
+		return
+	}
+	if lostPerson(s.stored, stored) {
+		s.hideValues()
+	}
+	s.stored = stored
+	if view, changed := authn.At(s.state, now, s.row.Touched); changed {
+		if _, over := view.(authn.Ended); over {
+			s.detach("")
+			return
+		}
+		s.state = view
+	}
+}
+
+// lostPerson reports whether a person was there before and is not after.
+func lostPerson(before, after authn.State) bool {
+	b, ok := before.(authn.Authenticated)
+	if !ok {
+		return false
+	}
+	if _, person := b.Person(); !person {
+		return false
+	}
+	a, ok := after.(authn.Authenticated)
+	if !ok {
+		return true
+	}
+	_, person := a.Person()
+	return !person
+}
+
+// hideValues keeps the values of a principal that is not in force from whoever makes this request.
+func (s *Session) hideValues() { s.row.Values, s.hidden = nil, true }
+
 // detach makes the caller a guest on this request, without a row of its own.
 func (s *Session) detach(why authn.Reason) {
-	s.row, s.stored, s.state, s.why = Row{}, authn.Guest{}, authn.Guest{}, why
+	s.row, s.stored, s.state, s.why, s.hidden = Row{}, authn.Guest{}, authn.Guest{}, why, false
 }
 
 func (r Row) decode() (authn.State, error) {
@@ -158,69 +222,90 @@ func (s *Session) checkTies(ctx context.Context) error {
 	case authn.Guest:
 		return nil
 	case authn.Authenticating:
-		return s.keepIfTied(ctx, st.Login.Evidence, st.Login.Subject)
+		return s.keepIfTied(ctx, st.Login.Evidence)
 	case authn.Pending:
-		return s.keepIfTied(ctx, st.Onboarding.Login.Evidence, st.Onboarding.Login.Subject)
+		return s.keepIfTied(ctx, st.Onboarding.Login.Evidence)
 	case authn.Authenticated:
 		return s.checkSessionTies(ctx, st)
 	}
 	return nil
 }
 
-func (s *Session) keepIfTied(ctx context.Context, evidence []authn.Evidence, subject authn.Subject) error {
-	why, err := s.tieBroken(ctx, evidence)
-	if why != "" {
-		s.detach(why)
+func (s *Session) keepIfTied(ctx context.Context, evidence []authn.Evidence) error {
+	broken, err := s.tieBroken(ctx, evidence)
+	if broken.why == "" {
+		return err
 	}
-	return err
+	return s.lose(ctx, broken)
+}
+
+// lose makes the caller a guest on this request, and ends the row where what it rests on is over for good.
+func (s *Session) lose(ctx context.Context, lost loss) error {
+	selector := s.row.Selector
+	s.detach(lost.why)
+	if !lost.over {
+		return nil
+	}
+	_, err := s.engine.store.EndSessions(ctx, Match{Selector: selector}, s.now)
+	return broken("end session", err)
 }
 
 func (s *Session) checkSessionTies(ctx context.Context, a authn.Authenticated) error {
-	var lost [2]authn.Reason
+	var ofPerson, ofDevice loss
 	person, isPerson := a.Person()
 	device, isDevice := a.Device()
 	var err error
 	if isDevice {
-		if lost[1], err = s.principalUntied(ctx, device); err != nil {
+		if ofDevice, err = s.principalLost(ctx, device); err != nil {
 			return err
 		}
 	}
-	if isPerson && lost[1] == "" {
-		if lost[0], err = s.principalUntied(ctx, person); err != nil {
+	if isPerson && ofDevice.why == "" {
+		if ofPerson, err = s.principalLost(ctx, person); err != nil {
 			return err
 		}
 	}
-	if lost[0] != "" || lost[1] != "" {
-		why := lost[1]
-		if why == "" {
-			why = lost[0]
+	if ofPerson.why != "" || ofDevice.why != "" {
+		lost := ofDevice
+		if lost.why == "" {
+			lost = ofPerson
 		}
-		view, stays := a.Untied(lost[0] != "", lost[1] != "").(authn.Authenticated)
+		view, stays := a.Untied(ofPerson.why != "", ofDevice.why != "").(authn.Authenticated)
 		if !stays {
-			s.detach(why)
-			return nil
+			return s.lose(ctx, lost)
 		}
-		a, s.state, s.why = view, view, why
+		a, s.state, s.why = view, view, lost.why
+		s.hideValues()
 	}
 	if a.Running() != nil {
-		why, err := s.tieBroken(ctx, runningEvidence(a.Running()))
+		lost, err := s.tieBroken(ctx, runningEvidence(a.Running()))
 		if err != nil {
 			return err
 		}
-		if why != "" {
-			s.state, s.why = a.WithoutRunning(), why
+		if lost.why != "" {
+			s.state, s.why = a.WithoutRunning(), lost.why
 		}
 	}
 	return nil
 }
 
-// principalUntied is tieBroken for all that a principal has proven, what step-ups added included.
-func (s *Session) principalUntied(ctx context.Context, p authn.Principal) (authn.Reason, error) {
-	why, err := s.tieBroken(ctx, p.Evidence)
-	if why == "" && err == nil {
-		why, err = s.tieBroken(ctx, p.Added)
+// loss is why something is not in force on this request. over: nor will it be on any other.
+type loss struct {
+	why  authn.Reason
+	over bool
+}
+
+// principalLost says why a principal is not in force: the request does not carry what it was won with, what step-ups
+// added included, or its user is no longer in good standing.
+func (s *Session) principalLost(ctx context.Context, p authn.Principal) (loss, error) {
+	lost, err := s.tieBroken(ctx, p.Evidence)
+	if lost.why == "" && err == nil {
+		lost, err = s.tieBroken(ctx, p.Added)
 	}
-	return why, err
+	if lost.why == "" && err == nil {
+		lost.why, err = s.lapsedStanding(ctx, p)
+	}
+	return lost, err
 }
 
 func runningEvidence(r authn.Running) []authn.Evidence {
@@ -237,7 +322,7 @@ func runningEvidence(r authn.Running) []authn.Evidence {
 }
 
 // tieBroken says why the request does not carry what tied evidence was won with; empty: it does.
-func (s *Session) tieBroken(ctx context.Context, evidence []authn.Evidence) (authn.Reason, error) {
+func (s *Session) tieBroken(ctx context.Context, evidence []authn.Evidence) (loss, error) {
 	for i := range evidence {
 		ev := &evidence[i]
 		if ev.Tie == nil {
@@ -245,32 +330,36 @@ func (s *Session) tieBroken(ctx context.Context, evidence []authn.Evidence) (aut
 		}
 		tied, ok := s.rt.factors[ev.Factor].(factors.Tied)
 		if !ok {
-			return factors.ReasonTieBroken, nil // the policy no longer has the factor
+			return loss{why: factors.ReasonTieBroken}, nil // the policy no longer has the factor
 		}
 		if s.req.PeerRefused != nil {
-			return ReasonCertificateRefused, nil
+			return loss{why: ReasonCertificateRefused}, nil
 		}
 		err := tied.CheckTie(ctx, s.factorRequest(authn.Subject{}, authn.Claim{}), *ev.Tie, ev.Subject)
 		if err == nil {
 			continue
 		}
 		if rejected, ok := errors.AsType[*factors.Rejection](err); ok {
-			return rejected.Reason, nil
+			return loss{rejected.Reason, rejected.Over}, nil
 		}
-		return "", &UnavailableError{err}
+		return loss{}, &UnavailableError{err}
 	}
-	return "", nil
+	return loss{}, nil
 }
 
 // seen records that the caller was here, at most once per tenth of the idle limit. What has run out since the row was
 // saved is saved first: a touch must not bring it back.
-func (s *Session) seen(ctx context.Context, changed bool) error {
+func (s *Session) seen(ctx context.Context, changed, dropped bool) error {
 	a, ok := s.stored.(authn.Authenticated)
 	if !ok {
 		return nil
 	}
 	if changed {
-		return lostIsFine(s.fence(ctx))
+		var effects []authn.Effect
+		if dropped {
+			effects = append(effects, authn.ClearValues{})
+		}
+		return lostIsFine(s.saveAsIs(ctx, effects))
 	}
 	idle := a.Principal().Idle
 	if d, ok := a.Device(); ok && d.Idle > 0 && (idle == 0 || d.Idle < idle) {
@@ -334,8 +423,12 @@ func (s *Session) Ended() bool { return s.ended }
 func (s *Session) Values() []byte { return s.row.Values }
 
 // SaveValues replaces the application's values. It fails with ErrConflict if the session ended or its secret was
-// rotated since it was read. The first values of a guest make a row, and a cookie.
+// rotated since it was read, or if they belong to a principal that is not in force on this request. The first values of a
+// guest make a row, and a cookie.
 func (s *Session) SaveValues(ctx context.Context, values []byte) error {
+	if s.hidden {
+		return ErrConflict
+	}
 	if s.row.Selector != "" {
 		err := s.engine.store.SaveValues(ctx, s.row.Selector, s.row.Rotation, values)
 		if errors.Is(err, ErrNotFound) {

@@ -308,7 +308,7 @@ func TestCheckedAgainAtTheEnd(t *testing.T) {
 			u.Status = session.Suspended
 			must(w.t, w.store.SetUser(ctx, u))
 		}, session.ReasonUserSuspended, session.ErrInvalidCredential},
-		{"tenant suspended", func(w *world) { must(w.t, w.store.SetTenantStatus(ctx, "corp", session.Suspended)) }, session.ReasonTenantSuspended, session.ErrInvalidCredential},
+		{"tenant suspended", func(w *world) { must(w.t, w.store.SetTenantStatus(ctx, "corp", session.Suspended, w.clock())) }, session.ReasonTenantSuspended, session.ErrInvalidCredential},
 		{"user suspended, sessions ended", func(w *world) {
 			must(w.t, w.Operate("corp").SetStatus(ctx, w.user("corp/alice").ID, session.Suspended))
 		}, "", session.ErrWrongStep},
@@ -334,9 +334,14 @@ func TestCheckedAgainAtTheEnd(t *testing.T) {
 				b.wantState(authn.KindAuthenticated)
 				return
 			}
-			b.wantState(authn.KindGuest)
+			// A subject that is not in good standing is refused like a wrong credential: the login goes on.
+			state, event := authn.KindGuest, authn.LoginRefused
+			if c.why == session.ReasonUserSuspended || c.why == session.ReasonTenantSuspended {
+				state, event = authn.KindAuthenticating, authn.FactorFailed
+			}
+			b.wantState(state)
 			if c.why != "" {
-				w.wantEvent("corp", authn.LoginRefused, c.why)
+				w.wantEvent("corp", event, c.why)
 			}
 		})
 	}
@@ -378,8 +383,20 @@ func TestClaimedTenantThatDiffers(t *testing.T) {
 	w := newWorld(t)
 	k := w.passkey("corp/alice")
 	b := w.browser("corp/alice")
-	must(t, b.begin("admin", claiming("labs", "alice")))
-	wantErr(t, b.prove(k), session.ErrInvalidCredential)
+	wantErr(t, b.begin("admin", claiming("labs", "alice")), session.ErrInvalidCredential)
 	b.wantState(authn.KindGuest)
+	w.wantEvent("", authn.FactorFailed, session.ReasonClaimDiffers)
+	// Bound by the last step, and by one before it.
+	for _, method := range []string{"bare", "double"} {
+		b := w.browser("")
+		must(t, b.begin(method, claiming("labs", "alice")))
+		k := k
+		if method == "double" {
+			k = w.give("corp/alice", "code", "c1")
+		}
+		wantErr(t, b.prove(k), session.ErrInvalidCredential)
+		b.wantState(authn.KindGuest)
+	}
 	w.wantEvent("corp", authn.LoginRefused, session.ReasonClaimDiffers)
+	w.wantEvent("", authn.LoginRefused, session.ReasonClaimDiffers)
 }

@@ -60,6 +60,7 @@ func restsOn(row Row, factor, credential string) bool {
 
 // summaries lists the sessions in force that match.
 func (e *Engine) summaries(ctx context.Context, m Match, now time.Time, current string) ([]Summary, error) {
+	m.Principals = true
 	rows, err := e.store.ListSessions(ctx, m, now, maxListed)
 	if err != nil {
 		return nil, broken("list sessions", err)
@@ -75,25 +76,27 @@ func (e *Engine) summaries(ctx context.Context, m Match, now time.Time, current 
 		if !ok {
 			continue
 		}
-		list = append(list, Summary{ID: publicID(row.Selector), Current: row.Selector == current, Principal: a.Principal(), Created: row.Created,
+		list = append(list, Summary{ID: row.ID, Current: row.Selector == current, Principal: a.Principal(), Created: row.Created,
 			Seen: row.Touched, Client: row.Client})
 	}
 	return list, nil
 }
 
-// revoke ends the session with a public id among those that match.
+// revoke ends the session with a public id, if it matches.
 func (e *Engine) revoke(ctx context.Context, m Match, id string, now time.Time) (Row, error) {
-	rows, err := e.store.ListSessions(ctx, m, now, maxListed)
+	if id == "" {
+		return Row{}, ErrNotFound
+	}
+	m.ID = id
+	rows, err := e.store.ListSessions(ctx, m, now, 1)
 	if err != nil {
 		return Row{}, broken("list sessions", err)
 	}
-	for _, row := range rows {
-		if publicID(row.Selector) == id {
-			_, err := e.store.EndSessions(ctx, Match{Selector: row.Selector}, now)
-			return row, broken("end session", err)
-		}
+	if len(rows) == 0 {
+		return Row{}, ErrNotFound
 	}
-	return Row{}, ErrNotFound
+	_, err = e.store.EndSessions(ctx, m, now)
+	return rows[0], broken("end session", err)
 }
 
 // Sessions lists the caller's own, newest first.
@@ -107,6 +110,7 @@ func (s *Session) Sessions(ctx context.Context) ([]Summary, error) {
 
 // RevokeSession ends one of the caller's own sessions by its public id; it may be this one.
 func (s *Session) RevokeSession(ctx context.Context, id string) error {
+	s.tick()
 	p, err := s.person()
 	if err != nil {
 		return err
@@ -127,6 +131,7 @@ func (s *Session) RevokeSession(ctx context.Context, id string) error {
 
 // RevokeOtherSessions ends all of the caller's sessions but this one and says how many.
 func (s *Session) RevokeOtherSessions(ctx context.Context) (int, error) {
+	s.tick()
 	p, err := s.person()
 	if err != nil {
 		return 0, err
@@ -138,6 +143,6 @@ func (s *Session) RevokeOtherSessions(ctx context.Context) (int, error) {
 	if err != nil {
 		return n, broken("end sessions", err)
 	}
-	s.note(ctx, authn.Happened{What: SessionRevoked, Subject: p.Subject, Names: p.Names, Reason: ReasonRevokedByOwner})
+	s.noteEnded(ctx, p.Subject, n, ReasonRevokedByOwner)
 	return n, nil
 }

@@ -11,6 +11,7 @@ import (
 // StepUp begins a step-up inside the session: a fresh proof by each factor named, or by any one factor that makes the
 // session meet want. Nothing changes until it is complete. A want that nothing can meet is [ErrForbidden].
 func (s *Session) StepUp(ctx context.Context, want authn.Requirement) error {
+	s.tick()
 	if want.Empty() {
 		return ErrBadRequest
 	}
@@ -31,7 +32,7 @@ func (s *Session) StepUp(ctx context.Context, want authn.Requirement) error {
 	if err != nil {
 		return err
 	}
-	return s.passAmbient(ctx, state, effects)
+	return s.passAmbient(ctx, state, effects, false)
 }
 
 // stepsFor are the steps that would make a principal meet a requirement. Ambient evidence is verified with every request

@@ -37,9 +37,10 @@ type Digest = [sha256.Size]byte
 // Row is a session's row: the state, the secret's hash, and beside them the application's own values.
 type Row struct {
 	Selector   string // the key: names the row and proves nothing
+	ID         string // the public id, by which lists name the row; it opens nothing
 	SecretHash Digest // of the secret in the cookie; replaced by each rotation
 	Version    uint64 // of the state; every swap adds one. Starts at 1
-	Rotation   uint64 // how often the secret was replaced; values belong to one rotation
+	Rotation   uint64 // how often the secret was replaced or the values were dropped; values belong to one rotation
 	State      []byte // authn.Encode
 	Values     []byte // of the application
 	Created    time.Time
@@ -53,13 +54,14 @@ type Row struct {
 	Memo *Memo
 }
 
-// Index is what rows are found by, apart from their selector. Person and Device are the subjects' users; Certificates are
-// the digests of the certificates that the row is tied to.
+// Index is what rows are found by, apart from their selector and id. Person and Device are the subjects' users;
+// Certificates are the digests of the certificates that the row is tied to.
 type Index struct {
 	Tenant       string
 	Person       string
 	Device       string
 	Certificates []Digest
+	Principal    bool // it holds a principal, and not only a login under way
 }
 
 // Client describes where a session is used from, for its owner to recognize it.
@@ -76,8 +78,8 @@ type Swap struct {
 	Selector    string
 	From        uint64 // the version that was read; the new version is From+1
 	State       []byte
-	SecretHash  *Digest // non-nil: a rotation; the row's Rotation grows by one
-	ClearValues bool
+	SecretHash  *Digest   // non-nil: the secret is replaced; the row's Rotation grows by one
+	ClearValues bool      // the values are dropped; the row's Rotation grows by one, if it did not by the secret
 	Touched     time.Time // zero: as it was
 	Expires     time.Time
 	Ended       time.Time // non-zero: the row ends with this swap
@@ -85,14 +87,16 @@ type Swap struct {
 	Client      *Client // nil: as it was
 }
 
-// Match selects rows: by selector, or by tenant and one of the others, or by tenant alone, or by certificate alone. Only
-// set fields count, and all of them must agree. The zero Match selects nothing.
+// Match selects rows: by selector, or by id, or by tenant and one of the others, or by tenant alone, or by certificate
+// alone. Only set fields count, and all of them must agree. The zero Match selects nothing.
 type Match struct {
 	Selector    string
+	ID          string
 	Tenant      string
 	Person      string
 	Device      string
 	Certificate *Digest
+	Principals  bool   // only rows that hold a principal
 	Except      string // a selector that is left out
 }
 
@@ -100,7 +104,7 @@ type Match struct {
 type Sessions interface {
 	// Session reads a row, ended ones too. A row past Expires is ErrNotFound.
 	Session(ctx context.Context, selector string, now time.Time) (Row, error)
-	// CreateSession adds a row. A selector that exists is ErrConflict, whether it lives, ended or expired.
+	// CreateSession adds a row. A selector or id that exists is ErrConflict, whether it lives, ended or expired.
 	CreateSession(ctx context.Context, r Row) error
 	// SwapSession replaces the state if the row lives and has the version; otherwise ErrConflict, or ErrNotFound where
 	// there is no row.
@@ -133,8 +137,8 @@ type Attempts interface {
 	// TakeAttempt counts one attempt against every budget, in one step, before anything is tried. If any budget is used
 	// up, none is counted, and retry is when the last of the full ones opens again (always after now).
 	TakeAttempt(ctx context.Context, budgets []Budget, now time.Time) (ok bool, retry time.Time, err error)
-	// GiveAttempt takes one attempt back, after a success. Budgets whose window has passed are left alone, and no count
-	// goes below zero.
+	// GiveAttempt takes back an attempt that was taken at the time now, after a success. Only the window in which it was
+	// counted is touched, not one that began later, and no count goes below zero.
 	GiveAttempt(ctx context.Context, budgets []Budget, now time.Time) error
 	// PruneAttempts forgets windows that have passed.
 	PruneAttempts(ctx context.Context, now time.Time) (int, error)
@@ -164,6 +168,9 @@ type Tenant struct {
 	Status  Status
 	Epoch   uint64 // grows with every change of the status
 	Created time.Time
+	// Cutoff is when all sessions of the tenant were last ended: what was won or begun before it is over, also where
+	// ending the rows broke off. It never moves back.
+	Cutoff time.Time
 }
 
 // User is a person or device of one tenant.
@@ -173,6 +180,7 @@ type User struct {
 	Admin   bool   // may administer its tenant
 	Epoch   uint64 // grows with every change of status, rights or credentials
 	Created time.Time
+	Cutoff  time.Time // as the tenant's, of the user's own sessions and logins
 }
 
 // Invitation lets one user enrol a first credential. The code is kept as a hash.
@@ -202,9 +210,10 @@ type Enrolled struct {
 	// and nothing is stored.
 	Invitation string
 	Holder     string
-	// Epoch of the user that was checked; another one in the store is ErrConflict.
-	Epoch uint64
-	At    time.Time
+	// Epochs of the user and the tenant that were checked; others in the store are ErrConflict.
+	Epoch       uint64
+	TenantEpoch uint64
+	At          time.Time
 }
 
 // Directory keeps tenants, users, credentials and invitations. What is not there is ErrNotFound. Writes that name a
@@ -214,8 +223,8 @@ type Directory interface {
 	Tenants(ctx context.Context) ([]Tenant, error)
 	// CreateTenant: an id that exists is ErrConflict.
 	CreateTenant(ctx context.Context, t Tenant) error
-	// SetTenantStatus also adds one to the epoch.
-	SetTenantStatus(ctx context.Context, id string, s Status) error
+	// SetTenantStatus also adds one to the epoch, and moves the cutoff forward to the time given; zero leaves it.
+	SetTenantStatus(ctx context.Context, id string, s Status, cutoff time.Time) error
 
 	User(ctx context.Context, tenant, id string) (User, error)
 	UserNamed(ctx context.Context, tenant, name string, device bool) (User, error)
@@ -224,22 +233,22 @@ type Directory interface {
 	Users(ctx context.Context, tenant string) ([]User, error)
 	// CreateUser: an id, handle, or name within tenant and namespace that exists is ErrConflict.
 	CreateUser(ctx context.Context, u User) error
-	// SetUser changes the name, display name, status and rights of a user whose epoch is still the one of u, and adds
-	// one to the epoch.
+	// SetUser changes the name, display name, status and rights of a user whose epoch is still the one of u, moves the
+	// cutoff forward to that of u, and adds one to the epoch.
 	SetUser(ctx context.Context, u User) error
 
 	Credential(ctx context.Context, tenant, factor, id string) (factors.Credential, error)
 	// Credentials are those of a user, oldest first; of one factor, or with an empty factor of all.
 	Credentials(ctx context.Context, tenant, user, factor string) ([]factors.Credential, error)
-	// Enrol stores a new credential and spends its invitation, in one transaction, and adds one to the user's epoch. A
-	// credential id that exists for this factor, in any tenant, is ErrConflict.
+	// Enrol stores a new credential, spends its invitation and adds one to the user's epoch, in one transaction. With an
+	// invitation it also moves the user's cutoff forward to e.At. A credential id that exists for this factor, in any
+	// tenant, is ErrConflict.
 	Enrol(ctx context.Context, e Enrolled) error
 	// UpdateCredential changes data, name, flag, strength and times of a credential whose version is still c.Version,
 	// and adds one to the version.
 	UpdateCredential(ctx context.Context, c factors.Credential) error
-	// RemoveCredential removes a credential and adds one to the user's epoch. keep, if above zero, is how many
-	// unflagged credentials the user must have left of any factor, otherwise ErrConflict.
-	RemoveCredential(ctx context.Context, tenant, user, factor, id string, keep int) error
+	// RemoveCredential removes a credential of a user whose epoch is still the one given, and adds one to the epoch.
+	RemoveCredential(ctx context.Context, tenant, user, factor, id string, epoch uint64) error
 
 	// CreateInvitation adds an invitation and withdraws the open ones of the same user.
 	CreateInvitation(ctx context.Context, i Invitation) error

@@ -97,6 +97,7 @@ type typed struct {
 var (
 	_ factors.Challenger = (*typed)(nil)
 	_ factors.Enroller   = (*typed)(nil)
+	_ factors.Targeted   = (*typed)(nil)
 )
 
 func (f *typed) Describe() authn.Factor { return f.settings.Describe() }
@@ -157,6 +158,15 @@ func (f *typed) Verify(ctx context.Context, v factors.Verification) (factors.Ver
 }
 
 const reasonCloned authn.Reason = "typed_counter_back"
+
+// Target implements factors.Targeted.
+func (f *typed) Target(credential json.RawMessage) string {
+	var a typedAnswer
+	if json.Unmarshal(credential, &a) != nil || len(a.Handle) == 0 {
+		return ""
+	}
+	return string(a.Handle) + a.ID
+}
 
 // find does the same look-ups whoever is there.
 func (f *typed) find(ctx context.Context, r factors.Request, a typedAnswer) (factors.User, factors.Credential, error) {

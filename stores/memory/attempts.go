@@ -85,7 +85,7 @@ func (a *attempts) GiveAttempt(ctx context.Context, budgets []session.Budget, no
 	defer a.mu.Unlock()
 	for i, b := range budgets {
 		w, ok := a.windows[b.Key]
-		if !ok || !now.Before(w.ends) || w.count == 0 || named(budgets[:i], b.Key) {
+		if !ok || !now.Before(w.ends) || w.ends.Add(-b.Window).After(now) || w.count == 0 || named(budgets[:i], b.Key) {
 			continue
 		}
 		w.count--

@@ -62,13 +62,14 @@ func (d *directory) Enrol(ctx context.Context, e session.Enrolled) error {
 	if err != nil {
 		return err
 	}
-	if _, taken := d.credentials[key]; taken || u.Epoch != e.Epoch || !d.redeemable(e) {
+	if _, taken := d.credentials[key]; taken || u.Epoch != e.Epoch || d.tenants[c.Tenant].Epoch != e.TenantEpoch || !d.redeemable(e) {
 		return session.ErrConflict
 	}
 	if e.Invitation != "" {
 		i := d.invitations[e.Invitation]
 		i.Spent = utc(e.At)
 		d.invitations[e.Invitation] = i
+		u.Cutoff = later(u.Cutoff, utc(e.At))
 	}
 	u.Epoch++
 	d.users[owner] = u
@@ -111,7 +112,7 @@ func (d *directory) UpdateCredential(ctx context.Context, c factors.Credential) 
 }
 
 // RemoveCredential implements [session.Directory].
-func (d *directory) RemoveCredential(ctx context.Context, tenant, user, factor, id string, keep int) error {
+func (d *directory) RemoveCredential(ctx context.Context, tenant, user, factor, id string, epoch uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -122,24 +123,13 @@ func (d *directory) RemoveCredential(ctx context.Context, tenant, user, factor, 
 	if !ok || c.Tenant != tenant || c.User != user {
 		return session.ErrNotFound
 	}
-	if keep > 0 && d.usable(owner, key) < keep {
+	u := d.users[owner]
+	if u.Epoch != epoch {
 		return session.ErrConflict
 	}
 	delete(d.credentials, key)
 	d.owned[owner] = slices.DeleteFunc(d.owned[owner], func(k credentialKey) bool { return k == key })
-	u := d.users[owner]
 	u.Epoch++
 	d.users[owner] = u
 	return nil
-}
-
-// usable counts the owner's unflagged credentials but for one.
-func (d *directory) usable(owner userKey, but credentialKey) int {
-	n := 0
-	for _, k := range d.owned[owner] {
-		if k != but && d.credentials[k].Flagged == "" {
-			n++
-		}
-	}
-	return n
 }

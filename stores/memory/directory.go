@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
@@ -90,13 +91,13 @@ func (d *directory) CreateTenant(ctx context.Context, t session.Tenant) error {
 	if _, ok := d.tenants[t.ID]; ok {
 		return session.ErrConflict
 	}
-	t.Created = utc(t.Created)
+	t.Created, t.Cutoff = utc(t.Created), utc(t.Cutoff)
 	d.tenants[t.ID] = t
 	return nil
 }
 
 // SetTenantStatus implements [session.Directory].
-func (d *directory) SetTenantStatus(ctx context.Context, id string, s session.Status) error {
+func (d *directory) SetTenantStatus(ctx context.Context, id string, s session.Status, cutoff time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func (d *directory) SetTenantStatus(ctx context.Context, id string, s session.St
 	if !ok {
 		return session.ErrNotFound
 	}
-	t.Status = s
+	t.Status, t.Cutoff = s, later(t.Cutoff, utc(cutoff))
 	t.Epoch++
 	d.tenants[id] = t
 	return nil
@@ -176,7 +177,7 @@ func (d *directory) CreateUser(ctx context.Context, u session.User) error {
 	if u.ID == "" || u.Name == "" {
 		return errors.New("memory: a user without id or name")
 	}
-	u.Handle, u.Created = own(u.Handle), utc(u.Created)
+	u.Handle, u.Created, u.Cutoff = own(u.Handle), utc(u.Created), utc(u.Cutoff)
 	key, name := userKey{u.Tenant, u.ID}, nameKey{u.Tenant, u.Name, u.Device}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -219,6 +220,7 @@ func (d *directory) SetUser(ctx context.Context, u session.User) error {
 	delete(d.names, from)
 	d.names[to] = old.ID
 	old.Name, old.Display, old.Status, old.Admin = u.Name, u.Display, u.Status, u.Admin
+	old.Cutoff = later(old.Cutoff, utc(u.Cutoff))
 	old.Epoch++
 	d.users[userKey{u.Tenant, u.ID}] = old
 	return nil

@@ -11,13 +11,16 @@ import (
 type index map[indexKey]map[string]struct{}
 
 type indexKey struct {
-	what   byte // 't', 'p', 'd', 'c'
+	what   byte // 't', 'p', 'd', 'c', 'i'
 	tenant string
 	id     string
 }
 
-func keysOf(i session.Index) []indexKey {
-	keys := make([]indexKey, 0, 3+len(i.Certificates))
+func keysOf(id string, i session.Index) []indexKey {
+	keys := make([]indexKey, 0, 4+len(i.Certificates))
+	if id != "" {
+		keys = append(keys, indexKey{'i', "", id})
+	}
 	if i.Tenant != "" {
 		keys = append(keys, indexKey{'t', i.Tenant, ""})
 		if i.Person != "" {
@@ -36,6 +39,8 @@ func keysOf(i session.Index) []indexKey {
 // keyOf picks the narrowest index for a match that names no selector; false: it selects nothing.
 func keyOf(m session.Match) (indexKey, bool, error) {
 	switch {
+	case m.ID != "":
+		return indexKey{'i', "", m.ID}, true, nil
 	case m.Certificate != nil:
 		return indexKey{'c', "", string(m.Certificate[:])}, true, nil
 	case m.Tenant == "" && (m.Person != "" || m.Device != ""):
@@ -50,18 +55,18 @@ func keyOf(m session.Match) (indexKey, bool, error) {
 	return indexKey{'t', m.Tenant, ""}, true, nil
 }
 
-func (x index) add(i session.Index, selector string) {
-	for _, k := range keysOf(i) {
+func (x index) add(r *session.Row) {
+	for _, k := range keysOf(r.ID, r.Index) {
 		if x[k] == nil {
 			x[k] = map[string]struct{}{}
 		}
-		x[k][selector] = struct{}{}
+		x[k][r.Selector] = struct{}{}
 	}
 }
 
-func (x index) remove(i session.Index, selector string) {
-	for _, k := range keysOf(i) {
-		delete(x[k], selector)
+func (x index) remove(r *session.Row) {
+	for _, k := range keysOf(r.ID, r.Index) {
+		delete(x[k], r.Selector)
 		if len(x[k]) == 0 {
 			delete(x, k)
 		}
@@ -76,6 +81,8 @@ func sameIndex(a, b session.Index) bool {
 func agrees(r *session.Row, m session.Match) bool {
 	return r.Ended.IsZero() && r.Selector != m.Except &&
 		(m.Selector == "" || m.Selector == r.Selector) &&
+		(m.ID == "" || m.ID == r.ID) &&
+		(!m.Principals || r.Index.Principal) &&
 		(m.Tenant == "" || m.Tenant == r.Index.Tenant) &&
 		(m.Person == "" || m.Person == r.Index.Person) &&
 		(m.Device == "" || m.Device == r.Index.Device) &&

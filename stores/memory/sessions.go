@@ -21,6 +21,7 @@ type sessions struct {
 	seed   maphash.Seed
 	shards [shardCount]shard
 	index  index // of living rows
+	ids    map[string]struct{}
 }
 
 type shard struct {
@@ -33,7 +34,7 @@ func (s *sessions) init() {
 	for i := range s.shards {
 		s.shards[i].rows = map[string]*session.Row{}
 	}
-	s.index = index{}
+	s.index, s.ids = index{}, map[string]struct{}{}
 }
 
 func (s *sessions) shard(selector string) *shard {
@@ -83,11 +84,14 @@ func (s *sessions) CreateSession(ctx context.Context, r session.Row) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sh := s.shard(r.Selector)
-	if sh.get(r.Selector) != nil {
+	if _, taken := s.ids[r.ID]; taken || sh.get(r.Selector) != nil {
 		return session.ErrConflict
 	}
+	if r.ID != "" {
+		s.ids[r.ID] = struct{}{}
+	}
 	if r.Ended.IsZero() {
-		s.index.add(r.Index, r.Selector)
+		s.index.add(&r)
 	}
 	sh.put(&r)
 	return nil
@@ -133,17 +137,19 @@ func apply(r *session.Row, w session.Swap) {
 	r.State = own(w.State)
 	if w.SecretHash != nil {
 		r.SecretHash = *w.SecretHash
-		r.Rotation++
 	}
 	if w.ClearValues {
 		r.Values = nil
+	}
+	if w.SecretHash != nil || w.ClearValues {
+		r.Rotation++
 	}
 	r.Touched = later(r.Touched, utc(w.Touched))
 	r.Expires = utc(w.Expires)
 	if !slices.Equal(r.Index.Certificates, w.Index.Certificates) {
 		r.Index.Certificates = slices.Clone(w.Index.Certificates)
 	}
-	r.Index.Tenant, r.Index.Person, r.Index.Device = w.Index.Tenant, w.Index.Person, w.Index.Device
+	r.Index.Tenant, r.Index.Person, r.Index.Device, r.Index.Principal = w.Index.Tenant, w.Index.Person, w.Index.Device, w.Index.Principal
 	if w.Client != nil {
 		r.Client = *w.Client
 	}
@@ -161,9 +167,9 @@ func (s *sessions) reindex(old, r *session.Row) {
 	if r.Ended.IsZero() && sameIndex(old.Index, r.Index) {
 		return
 	}
-	s.index.remove(old.Index, old.Selector)
+	s.index.remove(old)
 	if r.Ended.IsZero() {
-		s.index.add(r.Index, r.Selector)
+		s.index.add(r)
 	}
 }
 
@@ -302,8 +308,9 @@ func (s *sessions) pruneShard(sh *shard, now time.Time) int {
 			continue
 		}
 		if r.Ended.IsZero() {
-			s.index.remove(r.Index, selector)
+			s.index.remove(r)
 		}
+		delete(s.ids, r.ID)
 		delete(sh.rows, selector)
 		n++
 	}

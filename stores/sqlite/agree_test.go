@@ -78,10 +78,10 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 		return all
 	}
 	op := one("call", "create", "create", "swap", "swap", "swap", "touch", "save", "end", "read", "list", "prune", "take", "take", "give", "prune attempts",
-		"spend", "tenant", "user", "user", "set user", "users", "enrol", "enrol", "update", "remove", "credentials", "invite", "invite", "hold", "revoke", "invitations")
+		"spend", "tenant", "tenant status", "user", "user", "set user", "users", "enrol", "enrol", "update", "remove", "credentials", "invite", "invite", "hold", "revoke", "invitations")
 	switch op {
 	case "create":
-		r := session.Row{Selector: selector(), State: []byte("s"), Values: []byte("v"), Created: at("created"), Expires: at("expires"), Index: index()}
+		r := session.Row{Selector: selector(), State: []byte("s"), Values: []byte("v"), Created: at("created"), Expires: at("expires"), Index: index(), ID: one("id", "", "1", "2")}
 		return call(op, r), func(s session.Store) string { return answer(nil, s.CreateSession(ctx, r)) }
 	case "swap":
 		w := session.Swap{Selector: selector(), From: uint64(1 + number("from", 3)), State: []byte(one("state", "x", "y")), Expires: at("expires"), Index: index(), ClearValues: number("clear", 1) == 1}
@@ -150,11 +150,18 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 	case "tenant":
 		id := one("tenant", "corp", "labs")
 		return call(op, id), func(s session.Store) string { return answer(nil, s.CreateTenant(ctx, session.Tenant{ID: id})) }
+	case "tenant status":
+		id, cutoff := one("tenant", "corp", "labs"), at("cutoff")
+		return call(op, id, cutoff), func(s session.Store) string {
+			err := s.SetTenantStatus(ctx, id, session.Suspended, cutoff)
+			t, readErr := s.Tenant(ctx, id)
+			return answer(err, nil) + answer(t, readErr)
+		}
 	case "user":
 		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b"), Device: number("device", 1) == 1, Handle: []byte(one("handle", "", "h1", "h2", "h3"))}}
 		return call(op, u), func(s session.Store) string { return answer(nil, s.CreateUser(ctx, u)) }
 	case "set user":
-		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b")}, Epoch: uint64(number("epoch", 2))}
+		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b")}, Epoch: uint64(number("epoch", 2)), Cutoff: at("cutoff")}
 		return call(op, u), func(s session.Store) string { return answer(nil, s.SetUser(ctx, u)) }
 	case "users":
 		id := tenant()
@@ -163,16 +170,16 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 			return answer(all, err)
 		}
 	case "enrol":
-		e := session.Enrolled{Credential: credential(), Epoch: uint64(number("epoch", 2)), At: at("at"), Invitation: one("invitation", "", "i", "j"), Holder: one("holder", "x", "")}
+		e := session.Enrolled{Credential: credential(), Epoch: uint64(number("epoch", 2)), TenantEpoch: uint64(number("tenant epoch", 1)), At: at("at"), Invitation: one("invitation", "", "i", "j"), Holder: one("holder", "x", "")}
 		return call(op, e), func(s session.Store) string { return answer(nil, s.Enrol(ctx, e)) }
 	case "update":
 		c := credential()
 		c.Flagged = "cloned"
 		return call(op, c), func(s session.Store) string { return answer(nil, s.UpdateCredential(ctx, c)) }
 	case "remove":
-		c, keep := credential(), number("keep", 2)
-		return call(op, c, keep), func(s session.Store) string {
-			return answer(nil, s.RemoveCredential(ctx, c.Tenant, c.User, c.Factor, c.ID, keep))
+		c, epoch := credential(), uint64(number("epoch", 3))
+		return call(op, c, epoch), func(s session.Store) string {
+			return answer(nil, s.RemoveCredential(ctx, c.Tenant, c.User, c.Factor, c.ID, epoch))
 		}
 	case "credentials":
 		c, factor := credential(), one("factor", "", "passkey")

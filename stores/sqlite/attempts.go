@@ -13,7 +13,7 @@ const (
 	readAttempts = `SELECT taken, ends FROM attempts WHERE budget = ? AND ends > ?`
 	setAttempts  = `INSERT INTO attempts (budget, taken, ends) VALUES (?, ?, ?)
 	ON CONFLICT (budget) DO UPDATE SET taken = excluded.taken, ends = excluded.ends`
-	giveAttempt   = `UPDATE attempts SET taken = taken - 1 WHERE budget = ? AND ends > ? AND taken > 0`
+	giveAttempt   = `UPDATE attempts SET taken = taken - 1 WHERE budget = ?1 AND ends > ?2 AND ends <= ?3 AND taken > 0`
 	pruneAttempts = `DELETE FROM attempts WHERE budget IN (SELECT budget FROM attempts WHERE ends <= ? LIMIT ?)`
 	spend         = `INSERT INTO spent (id, until) VALUES (?, ?)`
 	pruneSpent    = `DELETE FROM spent WHERE id IN (SELECT id FROM spent WHERE until < ? LIMIT ?)`
@@ -97,7 +97,7 @@ func (s *Store) GiveAttempt(ctx context.Context, budgets []session.Budget, now t
 	}
 	return s.transact(ctx, "give attempt", func(tx *sql.Tx) error {
 		for _, b := range budgets {
-			if _, err := tx.ExecContext(ctx, giveAttempt, b.Key, nanos(now)); err != nil {
+			if _, err := tx.ExecContext(ctx, giveAttempt, b.Key, nanos(now), nanos(now.Add(b.Window))); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
@@ -17,7 +18,6 @@ const (
 	addCredential       = `INSERT INTO credentials (` + credentialColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	setCredential       = `UPDATE credentials SET name = ?, data = ?, strength = ?, created = ?, used = ?, flagged = ?, version = version + 1 WHERE factor = ? AND id = ? AND tenant = ? AND user = ? AND version = ?`
 	hasCredential       = `SELECT 1 FROM credentials WHERE factor = ? AND id = ? AND tenant = ? AND user = ?`
-	usableCredentials   = `SELECT count(*) FROM credentials WHERE tenant = ? AND user = ? AND flagged = ''`
 	removeCredential    = `DELETE FROM credentials WHERE factor = ? AND id = ? AND tenant = ? AND user = ?`
 	spendInvitation     = `UPDATE invitations SET spent = ?1 WHERE id = ?2 AND tenant = ?3 AND user = ?4 AND holder = ?5 AND holder <> '' AND spent = 0 AND revoked = 0 AND expires > ?1`
 	invitationColumns   = `id, code_hash, tenant, user, created, issuer, expires, spent, revoked, holder`
@@ -68,7 +68,10 @@ func (s *Store) Enrol(ctx context.Context, e session.Enrolled) error {
 		return failed(ctx, "enrol", err)
 	}
 	return s.transact(ctx, "enrol", func(tx *sql.Tx) error {
-		if err := checkEpoch(ctx, tx, c.Tenant, c.User, e.Epoch); err != nil {
+		if err := checkEpoch(ctx, tx, e.Epoch, userEpoch, c.Tenant, c.User); err != nil {
+			return err
+		}
+		if err := checkEpoch(ctx, tx, e.TenantEpoch, tenantEpoch, c.Tenant); err != nil {
 			return err
 		}
 		if err := spendInvitationOf(ctx, tx, e); err != nil {
@@ -79,7 +82,11 @@ func (s *Store) Enrol(ctx context.Context, e session.Enrolled) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, bumpUser, c.Tenant, c.User)
+		var cutoff time.Time
+		if e.Invitation != "" {
+			cutoff = e.At
+		}
+		_, err = tx.ExecContext(ctx, bumpUser, nanos(cutoff), c.Tenant, c.User)
 		return err
 	})
 }
@@ -122,7 +129,7 @@ func (s *Store) UpdateCredential(ctx context.Context, c factors.Credential) erro
 }
 
 // RemoveCredential implements [session.Directory].
-func (s *Store) RemoveCredential(ctx context.Context, tenant, user, factor, id string, keep int) error {
+func (s *Store) RemoveCredential(ctx context.Context, tenant, user, factor, id string, epoch uint64) error {
 	return s.transact(ctx, "remove credential", func(tx *sql.Tx) error {
 		n, err := changed(tx.ExecContext(ctx, removeCredential, factor, id, tenant, user))
 		if err != nil {
@@ -131,16 +138,10 @@ func (s *Store) RemoveCredential(ctx context.Context, tenant, user, factor, id s
 		if n == 0 {
 			return session.ErrNotFound
 		}
-		if keep > 0 {
-			var left int
-			if err := tx.QueryRowContext(ctx, usableCredentials, tenant, user).Scan(&left); err != nil {
-				return err
-			}
-			if left < keep {
-				return session.ErrConflict // and the transaction is undone
-			}
+		if err := checkEpoch(ctx, tx, epoch, userEpoch, tenant, user); err != nil {
+			return err // and the transaction is undone
 		}
-		_, err = tx.ExecContext(ctx, bumpUser, tenant, user)
+		_, err = tx.ExecContext(ctx, bumpUser, 0, tenant, user)
 		return err
 	})
 }

@@ -4,43 +4,45 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/session"
 )
 
 const (
-	tenantColumns = `id, name, status, epoch, created`
+	tenantColumns = `id, name, status, epoch, created, cutoff`
 	readTenant    = `SELECT ` + tenantColumns + ` FROM tenants WHERE id = ?`
 	listTenants   = `SELECT ` + tenantColumns + ` FROM tenants ORDER BY id`
-	addTenant     = `INSERT INTO tenants (` + tenantColumns + `) VALUES (?, ?, ?, ?, ?)`
-	setTenant     = `UPDATE tenants SET status = ?, epoch = epoch + 1 WHERE id = ?`
+	addTenant     = `INSERT INTO tenants (` + tenantColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
+	setTenant     = `UPDATE tenants SET status = ?, cutoff = max(cutoff, ?), epoch = epoch + 1 WHERE id = ?`
 
-	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created`
+	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created, cutoff`
 	readUser     = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND id = ?`
 	userNamed    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND name = ? AND device = ?`
 	userByHandle = `SELECT ` + userColumns + ` FROM users WHERE handle = ?`
 	listUsers    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? ORDER BY name, id`
-	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	setUser      = `UPDATE users SET name = ?, display = ?, status = ?, admin = ?, epoch = epoch + 1 WHERE tenant = ? AND id = ? AND epoch = ?`
-	bumpUser     = `UPDATE users SET epoch = epoch + 1 WHERE tenant = ? AND id = ?`
+	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	setUser      = `UPDATE users SET name = ?, display = ?, status = ?, admin = ?, cutoff = max(cutoff, ?), epoch = epoch + 1 WHERE tenant = ? AND id = ? AND epoch = ?`
+	bumpUser     = `UPDATE users SET epoch = epoch + 1, cutoff = max(cutoff, ?) WHERE tenant = ? AND id = ?`
 	userEpoch    = `SELECT epoch FROM users WHERE tenant = ? AND id = ?`
+	tenantEpoch  = `SELECT epoch FROM tenants WHERE id = ?`
 )
 
 type scanner = interface{ Scan(...any) error }
 
 func scanTenant(row scanner) (session.Tenant, error) {
 	var t session.Tenant
-	var epoch, created int64
-	err := row.Scan(&t.ID, &t.Name, &t.Status, &epoch, &created)
-	t.Epoch, t.Created = uint64(epoch), moment(created)
+	var epoch, created, cutoff int64
+	err := row.Scan(&t.ID, &t.Name, &t.Status, &epoch, &created, &cutoff)
+	t.Epoch, t.Created, t.Cutoff = uint64(epoch), moment(created), moment(cutoff)
 	return t, err
 }
 
 func scanUser(row scanner) (session.User, error) {
 	var u session.User
-	var epoch, created int64
-	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created)
-	u.Epoch, u.Created = uint64(epoch), moment(created)
+	var epoch, created, cutoff int64
+	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created, &cutoff)
+	u.Epoch, u.Created, u.Cutoff = uint64(epoch), moment(created), moment(cutoff)
 	return u, err
 }
 
@@ -72,13 +74,13 @@ func (s *Store) CreateTenant(ctx context.Context, t session.Tenant) error {
 	if t.ID == "" {
 		return errors.New("sqlite: a tenant without id")
 	}
-	_, err := s.exec(ctx, "create tenant", addTenant, t.ID, t.Name, string(t.Status), signed(t.Epoch), nanos(t.Created))
+	_, err := s.exec(ctx, "create tenant", addTenant, t.ID, t.Name, string(t.Status), signed(t.Epoch), nanos(t.Created), nanos(t.Cutoff))
 	return err
 }
 
 // SetTenantStatus implements [session.Directory].
-func (s *Store) SetTenantStatus(ctx context.Context, id string, status session.Status) error {
-	n, err := s.exec(ctx, "set tenant status", setTenant, string(status), id)
+func (s *Store) SetTenantStatus(ctx context.Context, id string, status session.Status, cutoff time.Time) error {
+	n, err := s.exec(ctx, "set tenant status", setTenant, string(status), nanos(cutoff), id)
 	if err == nil && n == 0 {
 		return session.ErrNotFound
 	}
@@ -126,7 +128,7 @@ func (s *Store) CreateUser(ctx context.Context, u session.User) error {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
-			u.Admin, signed(u.Epoch), nanos(u.Created))
+			u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff))
 		return err
 	})
 }
@@ -137,17 +139,17 @@ func (s *Store) SetUser(ctx context.Context, u session.User) error {
 		return errors.New("sqlite: a user without name")
 	}
 	return s.transact(ctx, "set user", func(tx *sql.Tx) error {
-		if err := checkEpoch(ctx, tx, u.Tenant, u.ID, u.Epoch); err != nil {
+		if err := checkEpoch(ctx, tx, u.Epoch, userEpoch, u.Tenant, u.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, setUser, u.Name, u.Display, string(u.Status), u.Admin, u.Tenant, u.ID, signed(u.Epoch))
+		_, err := tx.ExecContext(ctx, setUser, u.Name, u.Display, string(u.Status), u.Admin, nanos(u.Cutoff), u.Tenant, u.ID, signed(u.Epoch))
 		return err
 	})
 }
 
-func checkEpoch(ctx context.Context, tx *sql.Tx, tenant, id string, want uint64) error {
+func checkEpoch(ctx context.Context, tx *sql.Tx, want uint64, query string, of ...any) error {
 	var epoch int64
-	if err := tx.QueryRowContext(ctx, userEpoch, tenant, id).Scan(&epoch); err != nil {
+	if err := tx.QueryRowContext(ctx, query, of...).Scan(&epoch); err != nil {
 		return err
 	}
 	if epoch != signed(want) {

@@ -90,7 +90,7 @@ func transactions(t *testing.T, s *Store, now time.Time) func(yield func(string,
 			return s.Enrol(ctx, session.Enrolled{Credential: key, Invitation: "i", Holder: "login", At: now})
 		}},
 		{"UpdateCredential", func() error { return s.UpdateCredential(ctx, key) }},
-		{"RemoveCredential", func() error { return s.RemoveCredential(ctx, "corp", "alice", "passkey", "1", 0) }},
+		{"RemoveCredential", func() error { return s.RemoveCredential(ctx, "corp", "alice", "passkey", "1", 1) }},
 		{"SetUser", func() error {
 			return s.SetUser(ctx, session.User{User: factors.User{Tenant: "corp", ID: "alice", Name: "bob"}, Epoch: 2})
 		}},

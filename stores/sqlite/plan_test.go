@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -14,6 +15,24 @@ import (
 )
 
 // TestNoScans runs the whole suite, then asks SQLite for the plan of every statement that it saw.
+// schema is the text of all migrations.
+func schema(t *testing.T) string {
+	t.Helper()
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, f := range files {
+		text, err := fs.ReadFile(migrations, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
+}
+
 func TestNoScans(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[string]bool{}
@@ -40,7 +59,7 @@ func TestNoScans(t *testing.T) {
 	for query := range seen {
 		verb, _, _ := strings.Cut(query, " ")
 		if !strings.Contains("SELECT UPDATE DELETE INSERT", verb) || strings.Contains(query, "goose") || strings.Contains(query, "sqlite_schema") ||
-			strings.Contains(query, "denials_of_tenants") { // a step of the schema
+			strings.Contains(schema(t), query) {
 			continue
 		}
 		looked++

@@ -132,6 +132,11 @@ func attemptsGiven(c *check) {
 	c.take(6, false, 60, a)
 
 	give(60, a) // the window has passed
+	next := budget("next", 1)
+	c.take(0, true, 0, next)
+	c.take(70, true, 0, next)
+	give(0, next) // the one that was taken at 0, and not what was counted in the window after it
+	c.take(71, false, 130, next)
 	c.take(61, true, 0, a)
 	c.take(61, true, 0, a)
 	c.take(62, false, 121, a)

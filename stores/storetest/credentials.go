@@ -17,7 +17,7 @@ func credentials(c *check) {
 	want.Best = authn.Strength{Category: authn.Have, PhishingResistant: true, Hardware: true, UserVerified: true}
 	in := want
 	in.Data = []byte(string(want.Data))
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{Credential: in, Epoch: 1, At: c.now}))
+	c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1, Credential: in, Epoch: 1, At: c.now}))
 	scribble(in.Data)
 	got, err := c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.must(err)
@@ -26,7 +26,7 @@ func credentials(c *check) {
 	for i, factor := range []string{"passkey", "device", "passkey"} { // older, and in another order than made
 		n := c.newCredential(alice, factor, fmt.Sprint("old ", i))
 		n.Created = c.in(-10 + i)
-		c.must(c.s.Enrol(c.ctx, session.Enrolled{Credential: n, Epoch: uint64(i) + 2, At: c.now}))
+		c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1, Credential: n, Epoch: uint64(i) + 2, At: c.now}))
 	}
 	c.credential(bob, "device", "1") // another factor, the same id
 	for factor, want := range map[string][]string{"": {"old 0", "old 1", "old 2", "1"}, "passkey": {"old 0", "old 2", "1"}, "device": {"old 1"}, "pass": nil} {
@@ -103,28 +103,29 @@ func removeCredential(c *check) {
 	flagged.Flagged = "cloned"
 	c.must(c.s.UpdateCredential(c.ctx, flagged))
 	c.credential(bob, "passkey", "bob's")
-	remove := func(factor, id string, keep int) error {
-		return c.s.RemoveCredential(c.ctx, "corp", "alice", factor, id, keep)
+	remove := func(factor, id string) error {
+		return c.s.RemoveCredential(c.ctx, "corp", "alice", factor, id, c.userNow("corp", "alice").Epoch)
 	}
 	epoch := c.userNow("corp", "alice").Epoch
-	c.refuses(remove("passkey", "bob's", 0), session.ErrNotFound)
-	c.refuses(remove("passkey", "3", 0), session.ErrNotFound)
-	c.refuses(remove("passkey", "unknown", 5), session.ErrNotFound)
+	c.refuses(remove("passkey", "bob's"), session.ErrNotFound)
+	c.refuses(remove("passkey", "3"), session.ErrNotFound)
+	c.refuses(remove("passkey", "unknown"), session.ErrNotFound)
 	c.refuses(c.s.RemoveCredential(c.ctx, "corp", "nobody", "passkey", "1", 0), session.ErrNotFound)
-	c.refuses(remove("passkey", "1", 3), session.ErrConflict) // two unflagged ones would be left
+	for _, stale := range []uint64{0, epoch - 1, epoch + 1} {
+		c.refuses(c.s.RemoveCredential(c.ctx, "corp", "alice", "passkey", "1", stale), session.ErrConflict)
+	}
 	c.same("epoch", c.userNow("corp", "alice").Epoch, epoch)
 	_, err := c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.must(err)
 
-	c.must(remove("passkey", "1", 2))
+	c.must(remove("passkey", "1"))
 	c.same("epoch", c.userNow("corp", "alice").Epoch, epoch+1)
 	_, err = c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.refuses(err, session.ErrNotFound)
-	c.refuses(remove("passkey", "1", 1), session.ErrNotFound)
-	c.must(remove("passkey", "2", 1)) // the one of another factor is left
-	c.refuses(remove("code", "3", 1), session.ErrConflict)
-	c.must(remove("passkey", "flagged", 1)) // it did not count
-	c.must(remove("code", "3", 0))
+	c.refuses(remove("passkey", "1"), session.ErrNotFound)
+	c.must(remove("passkey", "2"))
+	c.must(remove("passkey", "flagged"))
+	c.must(remove("code", "3"))
 	c.same("epoch", c.userNow("corp", "alice").Epoch, epoch+4)
 	all, err := c.s.Credentials(c.ctx, "corp", "alice", "")
 	c.must(err)
@@ -132,7 +133,7 @@ func removeCredential(c *check) {
 	c.credential(alice, "passkey", "1") // the id is free again
 }
 
-// removeCredentialRace removes two of two at once, each keeping one.
+// removeCredentialRace removes two of two at once, by what was read before: one goes.
 func removeCredentialRace(c *check) {
 	c.tenant("corp")
 	for round := range 5 {
@@ -141,7 +142,8 @@ func removeCredentialRace(c *check) {
 		for _, id := range ids {
 			c.credential(u, "passkey", id)
 		}
-		errs := race(2, func(i int) error { return c.s.RemoveCredential(c.ctx, "corp", u.ID, "passkey", ids[i], 1) })
+		epoch := c.userNow("corp", u.ID).Epoch
+		errs := race(2, func(i int) error { return c.s.RemoveCredential(c.ctx, "corp", u.ID, "passkey", ids[i], epoch) })
 		c.oneWins(errs, session.ErrConflict)
 	}
 }
@@ -151,7 +153,7 @@ func enrol(c *check) {
 	alice := c.user("corp", "alice")
 	c.held(alice, "i", "login")
 	want := c.newCredential(alice, "passkey", "1")
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{Credential: want, Invitation: "i", Holder: "login", Epoch: 1, At: c.in(5)}))
+	c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1, Credential: want, Invitation: "i", Holder: "login", Epoch: 1, At: c.in(5)}))
 	got, err := c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.must(err)
 	c.same("credential", got, want)
@@ -159,8 +161,10 @@ func enrol(c *check) {
 	i := c.invitation("i")
 	c.same("spent", i.Spent, c.in(5))
 	c.same("open", i.Open(c.in(5)), false)
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{Credential: c.newCredential(alice, "passkey", "2"), Epoch: 2, At: c.in(6)}))
+	c.same("cutoff", c.userNow("corp", "alice").Cutoff, c.in(5))
+	c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1, Credential: c.newCredential(alice, "passkey", "2"), Epoch: 2, At: c.in(6)}))
 	c.same("epoch", c.userNow("corp", "alice").Epoch, 3)
+	c.same("cutoff without an invitation", c.userNow("corp", "alice").Cutoff, c.in(5))
 }
 
 // enrolRefuses: whatever is wrong, nothing of it is stored.
@@ -172,12 +176,14 @@ func enrolRefuses(c *check) {
 	c.held(alice, "good", "login")
 	c.must(c.s.CreateInvitation(c.ctx, c.newInvitation(bob, "held by nobody")))
 	good := session.Enrolled{
-		Credential: c.newCredential(alice, "passkey", "new"), Invitation: "good", Holder: "login", Epoch: alice.Epoch, At: c.in(5),
+		TenantEpoch: 1, Credential: c.newCredential(alice, "passkey", "new"), Invitation: "good", Holder: "login", Epoch: alice.Epoch, At: c.in(5),
 	}
 	for name, edit := range map[string]func(e *session.Enrolled){
 		"credential exists":      func(e *session.Enrolled) { e.Credential.ID = "taken" },
 		"epoch is older":         func(e *session.Enrolled) { e.Epoch = 0 },
 		"epoch is newer":         func(e *session.Enrolled) { e.Epoch = 2 },
+		"the tenant's is older":  func(e *session.Enrolled) { e.TenantEpoch = 0 },
+		"the tenant's is newer":  func(e *session.Enrolled) { e.TenantEpoch = 2 },
 		"no such invitation":     func(e *session.Enrolled) { e.Invitation = "unknown" },
 		"held by another":        func(e *session.Enrolled) { e.Holder = "another login" },
 		"no holder":              func(e *session.Enrolled) { e.Holder = "" },
@@ -217,7 +223,7 @@ func enrolRace(c *check) {
 		invitation := fmt.Sprint("i", round)
 		c.held(u, invitation, "login")
 		errs := race(100, func(i int) error {
-			return c.s.Enrol(c.ctx, session.Enrolled{
+			return c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 				Credential: c.newCredential(u, "passkey", fmt.Sprint(round, "-", i)),
 				Invitation: invitation, Holder: "login", Epoch: 1, At: c.in(1),
 			})
@@ -232,7 +238,7 @@ func enrolRace(c *check) {
 		c.user("corp", fmt.Sprint("rival ", i))
 	}
 	errs := race(20, func(i int) error {
-		return c.s.Enrol(c.ctx, session.Enrolled{
+		return c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 			Credential: c.newCredential(c.newUser("corp", fmt.Sprint("rival ", i)), "passkey", "wanted"), Epoch: 1, At: c.in(1),
 		})
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/session"
 )
@@ -11,7 +12,7 @@ import (
 func tenants(c *check) {
 	_, err := c.s.Tenant(c.ctx, "corp")
 	c.refuses(err, session.ErrNotFound)
-	c.refuses(c.s.SetTenantStatus(c.ctx, "corp", session.Suspended), session.ErrNotFound)
+	c.refuses(c.s.SetTenantStatus(c.ctx, "corp", session.Suspended, c.now), session.ErrNotFound)
 	corp, labs := c.tenant("corp"), c.tenant("labs")
 	got, err := c.s.Tenant(c.ctx, "corp")
 	c.must(err)
@@ -20,24 +21,26 @@ func tenants(c *check) {
 	again.Name = "Other"
 	c.refuses(c.s.CreateTenant(c.ctx, again), session.ErrConflict)
 
-	c.must(c.s.SetTenantStatus(c.ctx, "corp", session.Suspended))
-	corp.Status, corp.Epoch = session.Suspended, 2
+	c.must(c.s.SetTenantStatus(c.ctx, "corp", session.Suspended, c.in(7)))
+	corp.Status, corp.Epoch, corp.Cutoff = session.Suspended, 2, c.in(7)
 	all, err := c.s.Tenants(c.ctx)
 	c.must(err)
 	slices.SortFunc(all, func(a, b session.Tenant) int { return strings.Compare(a.ID, b.ID) })
 	c.same("tenants", all, []session.Tenant{corp, labs})
-	c.must(c.s.SetTenantStatus(c.ctx, "corp", session.Active))
+	for _, cutoff := range []time.Time{c.in(9), c.in(3), {}} {
+		c.must(c.s.SetTenantStatus(c.ctx, "corp", session.Active, cutoff))
+	}
 	got, err = c.s.Tenant(c.ctx, "corp")
 	c.must(err)
-	c.same("status and epoch", []any{got.Status, got.Epoch}, []any{session.Active, 3})
+	c.same("status, epoch and cutoff", []any{got.Status, got.Epoch, got.Cutoff}, []any{session.Active, uint64(5), c.in(9)}) // it never moves back
 
-	errs := race(20, func(int) error { return c.s.SetTenantStatus(c.ctx, "corp", session.Suspended) })
+	errs := race(20, func(int) error { return c.s.SetTenantStatus(c.ctx, "corp", session.Suspended, c.now) })
 	for _, err := range errs {
 		c.must(err)
 	}
 	got, err = c.s.Tenant(c.ctx, "corp")
 	c.must(err)
-	c.same("epoch", got.Epoch, 23) // none was lost
+	c.same("epoch", got.Epoch, 25) // none was lost
 }
 
 func users(c *check) {
@@ -221,11 +224,11 @@ func isolation(c *check) {
 
 	stolen := c.newCredential(labs, "passkey", "key of corp")
 	c.refuses(c.s.UpdateCredential(c.ctx, stolen), session.ErrNotFound)
-	c.refuses(c.s.RemoveCredential(c.ctx, "labs", "alice", "passkey", "key of corp", 0), session.ErrNotFound)
-	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{Credential: stolen, Epoch: labs.Epoch, At: c.now}), session.ErrConflict)
+	c.refuses(c.s.RemoveCredential(c.ctx, "labs", "alice", "passkey", "key of corp", c.userNow("labs", "alice").Epoch), session.ErrNotFound)
+	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1, Credential: stolen, Epoch: labs.Epoch, At: c.now}), session.ErrConflict)
 
 	c.must(c.s.HoldInvitation(c.ctx, "invitation of corp", "login", c.now))
-	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{
+	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 		Credential: c.newCredential(labs, "passkey", "by another's invitation"), Epoch: labs.Epoch, At: c.now,
 		Invitation: "invitation of corp", Holder: "login",
 	}), session.ErrConflict)
@@ -240,12 +243,12 @@ func isolation(c *check) {
 	c.same("open", c.invitation("invitation of corp").Open(c.in(1)), true)
 	labs.Status = session.Suspended
 	c.must(c.s.SetUser(c.ctx, labs))
-	c.must(c.s.SetTenantStatus(c.ctx, "labs", session.Suspended))
+	c.must(c.s.SetTenantStatus(c.ctx, "labs", session.Suspended, c.now))
 	c.same("user", c.userNow("corp", "alice"), corp)
 	t, err := c.s.Tenant(c.ctx, "corp")
 	c.must(err)
 	c.same("tenant", []any{t.Status, t.Epoch}, []any{session.Active, 1})
-	c.must(c.s.RemoveCredential(c.ctx, "labs", "alice", "passkey", "key of labs", 0))
+	c.must(c.s.RemoveCredential(c.ctx, "labs", "alice", "passkey", "key of labs", c.userNow("labs", "alice").Epoch))
 	_, err = c.s.Credential(c.ctx, "corp", "passkey", "key of corp")
 	c.must(err)
 	c.same("user", c.userNow("corp", "alice"), corp)
@@ -310,13 +313,13 @@ func invitationWithdraws(c *check) {
 	c.same("next", c.invitation("next"), next)
 	c.same("of another", c.invitation("of another"), other)
 	c.refuses(c.s.HoldInvitation(c.ctx, "held", "login", c.in(10)), session.ErrConflict)
-	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{
+	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 		Credential: c.newCredential(alice, "passkey", "k"), Epoch: 1, At: c.in(11), Invitation: "held", Holder: "login",
 	}), session.ErrConflict)
 
 	// What is spent or withdrawn stays as it is.
 	c.must(c.s.HoldInvitation(c.ctx, "next", "login", c.in(11)))
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{
+	c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 		Credential: c.newCredential(alice, "passkey", "k"), Epoch: 1, At: c.in(12), Invitation: "next", Holder: "login",
 	}))
 	last := c.newInvitation(alice, "last")
@@ -350,7 +353,7 @@ func holdInvitation(c *check) {
 	c.must(c.s.HoldInvitation(c.ctx, "i", "login 2", c.in(1))) // moves
 	c.same("holder", c.invitation("i").Holder, "login 2")
 	enrol := func(holder string) error {
-		return c.s.Enrol(c.ctx, session.Enrolled{
+		return c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 			Credential: c.newCredential(alice, "passkey", "k"), Epoch: 1, At: c.in(2), Invitation: "i", Holder: holder,
 		})
 	}
@@ -374,7 +377,7 @@ func revokeInvitation(c *check) {
 	c.refuses(c.s.RevokeInvitation(c.ctx, "corp", "i", c.in(2)), session.ErrConflict)
 	c.same("revoked", c.invitation("i").Revoked, c.in(1))
 	c.refuses(c.s.HoldInvitation(c.ctx, "i", "login", c.in(2)), session.ErrConflict)
-	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{
+	c.refuses(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 		Credential: c.newCredential(alice, "passkey", "k"), Epoch: 1, At: c.in(2), Invitation: "i", Holder: "login",
 	}), session.ErrConflict)
 	c.held(alice, "late", "login")

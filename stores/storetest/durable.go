@@ -37,7 +37,7 @@ func writeAll(c *check) {
 	c.tenant("corp")
 	alice := c.user("corp", "alice")
 	c.held(alice, "spent", "login")
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{
+	c.must(c.s.Enrol(c.ctx, session.Enrolled{TenantEpoch: 1,
 		Credential: c.newCredential(alice, "passkey", "1"), Invitation: "spent", Holder: "login", Epoch: 1, At: c.in(1),
 	}))
 	c.held(alice, "held", "login")
@@ -58,7 +58,7 @@ func writeAll(c *check) {
 
 func readAll(c *check) {
 	alice := c.newUser("corp", "alice")
-	alice.Epoch = 2
+	alice.Epoch, alice.Cutoff = 2, c.in(1) // an invitation was spent
 	c.same("user", c.userNow("corp", "alice"), alice)
 	got, err := c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.must(err)

@@ -161,7 +161,7 @@ func hash(s string) session.Digest { return sha256.Sum256([]byte(s)) }
 func (c *check) row(selector string) session.Row {
 	return session.Row{
 		Selector: selector, SecretHash: hash("secret of " + selector), Version: 1, State: []byte("state of " + selector),
-		Values: []byte("values of " + selector), Created: c.now, Touched: c.now, Expires: c.in(3600),
+		ID: "id of " + selector, Values: []byte("values of " + selector), Created: c.now, Touched: c.now, Expires: c.in(3600),
 		Client: session.Client{Source: "192.0.2.1", Agent: "agent"},
 	}
 }
@@ -242,8 +242,16 @@ func (c *check) newCredential(u session.User, factor, id string) factors.Credent
 func (c *check) credential(u session.User, factor, id string) factors.Credential {
 	c.Helper()
 	n := c.newCredential(u, factor, id)
-	c.must(c.s.Enrol(c.ctx, session.Enrolled{Credential: n, Epoch: c.userNow(u.Tenant, u.ID).Epoch, At: c.now}))
+	c.must(c.s.Enrol(c.ctx, c.enrolled(n)))
 	return n
+}
+
+// enrolled is a credential to be stored under the epochs that hold now.
+func (c *check) enrolled(n factors.Credential) session.Enrolled {
+	c.Helper()
+	t, err := c.s.Tenant(c.ctx, n.Tenant)
+	c.must(err)
+	return session.Enrolled{Credential: n, Epoch: c.userNow(n.Tenant, n.User).Epoch, TenantEpoch: t.Epoch, At: c.now}
 }
 
 func (c *check) newInvitation(u session.User, id string) session.Invitation {

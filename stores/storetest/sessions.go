@@ -46,8 +46,14 @@ func selectorOnce(c *check) {
 	}
 	for _, selector := range []string{"lives", "ended", "expired", "ended and expired"} {
 		r := c.row(selector)
-		r.State = []byte("again")
+		r.ID, r.State = "another", []byte("again")
 		c.refuses(c.s.CreateSession(c.ctx, r), session.ErrConflict)
+		r = c.row("another")
+		r.ID = "id of " + selector
+		c.refuses(c.s.CreateSession(c.ctx, r), session.ErrConflict)
+	}
+	for _, selector := range []string{"without an id", "another one"} {
+		c.stored(selector, func(r *session.Row) { r.ID = "" })
 	}
 	c.same("state", string(c.read("lives").State), "state of lives")
 	errs := race(20, func(int) error { return c.s.CreateSession(c.ctx, c.row("new")) })
@@ -80,6 +86,13 @@ func swapReplaces(c *check) {
 	}))
 	want.Version, want.State, want.Expires, want.Index, want.Client = 4, nil, c.in(60), session.Index{}, session.Client{}
 	c.unchanged(want) // Touched too: a swap doesn't move it back
+	c.must(c.s.SaveValues(c.ctx, "a", 1, []byte("of the second")))
+	c.must(c.s.SwapSession(c.ctx, session.Swap{
+		Selector: "a", From: 4, ClearValues: true, Expires: c.in(60), Index: session.Index{Tenant: "corp", Person: "alice", Principal: true},
+	}))
+	want.Version, want.Rotation, want.Index = 5, 2, session.Index{Tenant: "corp", Person: "alice", Principal: true}
+	c.unchanged(want) // dropped values are a rotation, though the secret is the same
+	c.refuses(c.s.SaveValues(c.ctx, "a", 1, []byte("late")), session.ErrConflict)
 }
 
 func swapCompares(c *check) {
@@ -392,10 +405,10 @@ func (c *check) crowd(prefix string) {
 	}
 	for _, tenant := range []string{"corp", "labs"} {
 		add(tenant+"/alice/1", session.Index{Tenant: tenant, Person: "alice", Certificates: []session.Digest{hash("alice@" + tenant)}})
-		add(tenant+"/alice/2", session.Index{Tenant: tenant, Person: "alice", Certificates: []session.Digest{hash("alice@" + tenant), hash("shared")}})
+		add(tenant+"/alice/2", session.Index{Tenant: tenant, Person: "alice", Principal: true, Certificates: []session.Digest{hash("alice@" + tenant), hash("shared")}})
 		add(tenant+"/bob", session.Index{Tenant: tenant, Person: "bob", Certificates: []session.Digest{hash("bob@" + tenant)}})
 		add(tenant+"/kiosk", session.Index{Tenant: tenant, Device: "kiosk", Certificates: []session.Digest{hash("shared")}})
-		add(tenant+"/alice at kiosk", session.Index{Tenant: tenant, Person: "alice", Device: "kiosk"})
+		add(tenant+"/alice at kiosk", session.Index{Tenant: tenant, Person: "alice", Device: "kiosk", Principal: true})
 	}
 	add("guest", session.Index{})
 	add("login", session.Index{Certificates: []session.Digest{hash("alice@corp")}})
@@ -425,6 +438,14 @@ func matches() map[string]struct {
 		"person":                {session.Match{Tenant: "corp", Person: "alice"}, []string{"corp/alice at kiosk", "corp/alice/1", "corp/alice/2"}},
 		"person but one":        {session.Match{Tenant: "corp", Person: "alice", Except: "corp/alice/1"}, []string{"corp/alice at kiosk", "corp/alice/2"}},
 		"person of the other":   {session.Match{Tenant: "labs", Person: "bob"}, []string{"labs/bob"}},
+		"principals of tenant":  {session.Match{Tenant: "corp", Principals: true}, []string{"corp/alice at kiosk", "corp/alice/2"}},
+		"principals of person":  {session.Match{Tenant: "corp", Person: "alice", Principals: true}, []string{"corp/alice at kiosk", "corp/alice/2"}},
+		"principals alone":      {session.Match{Principals: true}, nil},
+		"id":                    {session.Match{ID: "id of corp/bob"}, []string{"corp/bob"}},
+		"id, other":             {session.Match{ID: "id of corp/bob", Tenant: "labs"}, nil},
+		"id of a principal":     {session.Match{ID: "id of corp/alice/2", Tenant: "corp", Person: "alice", Principals: true}, []string{"corp/alice/2"}},
+		"id of a login":         {session.Match{ID: "id of corp/alice/1", Tenant: "corp", Person: "alice", Principals: true}, nil},
+		"no such id":            {session.Match{ID: "corp/bob"}, nil},
 		"no device of a person": {session.Match{Tenant: "corp", Device: "alice"}, nil},
 		"device":                {session.Match{Tenant: "corp", Device: "kiosk"}, []string{"corp/alice at kiosk", "corp/kiosk"}},
 		"person at device":      {session.Match{Tenant: "corp", Person: "alice", Device: "kiosk"}, []string{"corp/alice at kiosk"}},

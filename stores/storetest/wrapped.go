@@ -102,8 +102,8 @@ func (w wrapped) CreateTenant(ctx context.Context, t session.Tenant) error {
 	return w.around("CreateTenant", func() error { return w.store.CreateTenant(ctx, t) })
 }
 
-func (w wrapped) SetTenantStatus(ctx context.Context, id string, s session.Status) error {
-	return w.around("SetTenantStatus", func() error { return w.store.SetTenantStatus(ctx, id, s) })
+func (w wrapped) SetTenantStatus(ctx context.Context, id string, s session.Status, cutoff time.Time) error {
+	return w.around("SetTenantStatus", func() error { return w.store.SetTenantStatus(ctx, id, s, cutoff) })
 }
 
 func (w wrapped) User(ctx context.Context, tenant, id string) (session.User, error) {
@@ -146,8 +146,8 @@ func (w wrapped) UpdateCredential(ctx context.Context, c factors.Credential) err
 	return w.around("UpdateCredential", func() error { return w.store.UpdateCredential(ctx, c) })
 }
 
-func (w wrapped) RemoveCredential(ctx context.Context, tenant, user, factor, id string, keep int) error {
-	return w.around("RemoveCredential", func() error { return w.store.RemoveCredential(ctx, tenant, user, factor, id, keep) })
+func (w wrapped) RemoveCredential(ctx context.Context, tenant, user, factor, id string, epoch uint64) error {
+	return w.around("RemoveCredential", func() error { return w.store.RemoveCredential(ctx, tenant, user, factor, id, epoch) })
 }
 
 func (w wrapped) CreateInvitation(ctx context.Context, i session.Invitation) error {
