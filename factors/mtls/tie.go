@@ -120,5 +120,5 @@ func (v *Verifier) checkOriginal(ctx context.Context, now time.Time, tie authn.T
 
 // over rejects a tie for good.
 func over(why authn.Reason, detail string) error {
-	return factors.Reject(why, "%s", detail)
+	return &factors.Rejection{Reason: why, Detail: detail, Over: true}
 }
