@@ -248,7 +248,7 @@ func TestRoutersAndFloors(t *testing.T) {
 	for name, h := range routers {
 		routers[name] = p.sessions.Middleware(h)
 	}
-	parts := []string{"/", "//", "admin", "Admin", "%61dmin", "admin/", "/admin", "a", "x", ".", "..", "%2e", "%2f", "%5c", "\\", ";", "?", "#", "%", "%25", "%2561dmin", "%00",
+	parts := []string{"/", "/", "/", "/", "admin", "admin", "admin", "..", "..", "/", "//", "admin", "Admin", "%61dmin", "admin/", "/admin", "a", "x", ".", "..", "%2e", "%2f", "%5c", "\\", ";", "?", "#", "%", "%25", "%2561dmin", "%00",
 		"*", ":", "@", "https:", "localhost", "%C0%AF", "\xc0\xaf", "\uff41dmin", "%20", "+", "&"}
 	random := rand.New(rand.NewPCG(1, 2))
 	below := 0

@@ -57,9 +57,10 @@ func New(engine *session.Engine, c Config) (*Sessions, error) {
 
 // Middleware opens the session of each request and puts it into the context; it must come after the middleware that
 // makes the PeerCertChain. It refuses a Host that is no origin of the policy, a path that is not clean, and writes that
-// come from another origin. It sends the cookie, and saves the application's values, before the first byte of the
-// answer; if they cannot be saved, the answer is "unavailable" and the handler's is discarded. Values whose session ended or
-// changed hands meanwhile are dropped, and logged.
+// come from another origin: with a page that says what to do where a browser shows it, with the problem document to
+// everybody else. It sends the cookie, and saves the application's values, before the first byte of the answer; if they
+// cannot be saved, the answer is "unavailable" and the handler's is discarded. Values whose session ended or changed
+// hands meanwhile are dropped, and logged.
 func (m *Sessions) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setDefaults(w.Header(), r)
