@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -161,6 +160,7 @@ func (s *source) pairs(n ast.Node) ([]pair, error) {
 		return nil, s.at(n, "a mapping is wanted here")
 	}
 	var pairs []pair
+	seen := make(map[string]bool, len(m.Values))
 	for _, v := range m.Values {
 		if err := s.plain(v.Key); err != nil {
 			return nil, err
@@ -169,9 +169,10 @@ func (s *source) pairs(n ast.Node) ([]pair, error) {
 		if !ok {
 			return nil, s.at(v.Key, "a name is wanted here")
 		}
-		if slices.ContainsFunc(pairs, func(p pair) bool { return p.key == key.Value }) {
+		if seen[key.Value] {
 			return nil, s.at(key, "%q is here twice", key.Value)
 		}
+		seen[key.Value] = true
 		pairs = append(pairs, pair{key.Value, key, v.Value})
 	}
 	return pairs, nil

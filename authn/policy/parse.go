@@ -93,13 +93,23 @@ func (p *positioned) fromNode(s *source, n ast.Node) error {
 	return err
 }
 
-// filled is text that must not be empty: an empty one would match everything.
+// filled is text that must not be empty: an empty one would match everything. Nor may it be text that only looks like a name
+// and would match nothing.
 type filled string
+
+// maxFilled is the most bytes that a name may have.
+const maxFilled = 256
 
 func (f *filled) fromNode(s *source, n ast.Node) error {
 	text, err := s.text(n)
-	if err == nil && text == "" {
+	switch {
+	case err != nil:
+	case text == "":
 		err = s.at(n, "this is empty: leave the key out or fill it in")
+	case len(text) > maxFilled:
+		err = s.at(n, "this is longer than %d bytes", maxFilled)
+	case textFault(text) != "":
+		err = s.at(n, "this %s", textFault(text))
 	}
 	*f = filled(text)
 	return err
@@ -398,7 +408,8 @@ func (r *reader) caFile(p positioned) ([]*x509.Certificate, error) {
 // caCertificates reads certificates in PEM. Text before each of them is let be, as RFC 7468 section 5.2 has it; what looks
 // like a block and is not read is an error, for pem.Decode passes it over.
 func caCertificates(b []byte) (certs []*x509.Certificate, why string) {
-	begun := bytes.Count(b, []byte("-----BEGIN"))
+	lower := bytes.ToLower(b)
+	begun, ended := bytes.Count(lower, []byte("-----begin")), bytes.Count(lower, []byte("-----end"))
 	for len(bytes.TrimSpace(b)) > 0 {
 		block, rest := pem.Decode(b)
 		if block == nil {
@@ -419,7 +430,7 @@ func caCertificates(b []byte) (certs []*x509.Certificate, why string) {
 	if len(certs) == 0 {
 		return nil, "the CA file is empty"
 	}
-	if len(certs) != begun {
+	if len(certs) != begun || len(certs) != ended {
 		return nil, "the CA file holds a damaged block"
 	}
 	return certs, ""
@@ -595,6 +606,9 @@ func (r *reader) route(p *positioned) (string, error) {
 	plain, _ := strings.CutSuffix(p.text, "/*")
 	if plain == "" && p.text == "/*" {
 		return p.text, nil
+	}
+	if why := textFault(p.text); why != "" {
+		return "", r.at(p.node, "a route is a clean path: this one %s", why)
 	}
 	clean, ok := CleanPath(plain)
 	if !ok || p.text == "//*" || clean != plain || strings.ContainsAny(plain, "*?#%") {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 )
 
@@ -103,7 +104,15 @@ func (s *source) read(path string) ([]byte, error) {
 	return b, nil
 }
 
+// readBounded reads a regular file: to open a pipe could block for ever.
 func readBounded(path string, limit int64) ([]byte, error) {
+	about, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !about.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -124,7 +133,14 @@ func (s *source) root(src []byte) (*ast.MappingNode, error) {
 	if len(src) > maxPolicyFile {
 		return nil, s.at(nil, "the file is larger than %d bytes", maxPolicyFile)
 	}
-	f, err := parser.ParseBytes(src, 0)
+	if err := s.characters(src); err != nil {
+		return nil, err
+	}
+	tokens := lexer.Tokenize(strings.ReplaceAll(string(src), "\r\n", "\n")) // in comments it would count both as lines
+	if err := s.size(tokens); err != nil {
+		return nil, err
+	}
+	f, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, s.syntax(err)
 	}
