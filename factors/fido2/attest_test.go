@@ -1,6 +1,7 @@
 package fido2_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -399,6 +401,15 @@ func TestSettingsRefused(t *testing.T) {
 	write(t, dir, "unsigned.jwt", []byte(parts[0]+"."+parts[1]+"."))
 	write(t, dir, "mixed.jwt", []byte(parts[0]+"."+strings.Split(s.blob(entry(maker, "hardware", "REVOKED")), ".")[1]+"."+parts[2]))
 	write(t, dir, "none.jwt", []byte("eyJhbGciOiJub25lIn0."+parts[1]+"."))
+	good, bad := pemOf(maker.Root), pemOf(s.root)
+	write(t, dir, "maker.pem", good)
+	write(t, dir, "leaf.pem", pemOf(maker.Root, s.leaf))
+	write(t, dir, "half.pem", append(slices.Clone(good), bad[:len(bad)/2]...))
+	write(t, dir, "between.pem", slices.Concat(bad[:len(bad)/2], []byte("\n"), good))
+	write(t, dir, "starred.pem", slices.Concat(bytes.ReplaceAll(bad, []byte("\n"), []byte("\n*")), good))
+	write(t, dir, "trailing.pem", append(slices.Clone(good), "and so on\n"...))
+	write(t, dir, "headless.pem", append(slices.Clone(good), bytes.TrimPrefix(bad, []byte("-----BEGIN CERTIFICATE-----"))...))
+	write(t, dir, "unparsable.pem", []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 	write(t, dir, "empty.jwt", []byte(s.blob(map[string]any{"no": 1, "nextUpdate": "2099-01-01", "entries": []any{}})))
 	for _, tt := range []struct{ settings, want string }{
 		{"user_verification: always", "user_verification: factor \"passkey\": is required, preferred or discouraged"},
@@ -408,6 +419,15 @@ func TestSettingsRefused(t *testing.T) {
 		{"attestation: direct, attestation_roots: [gone.pem]", "attestation_roots[0]: factor \"passkey\": cannot be read"},
 		{"attestation: direct, attestation_roots: [root.pem, empty.pem]", "attestation_roots[1]: factor \"passkey\": holds no certificate"},
 		{"attestation: direct, attestation_roots: [key.pem]", "only certificates belong there"},
+		{"attestation: direct, attestation_roots: [leaf.pem]", "not a CA's"},
+		{"attestation: direct, attestation_roots: [half.pem]", "no PEM certificate"},
+		{"attestation: direct, attestation_roots: [between.pem]", "damaged block"},
+		{"attestation: direct, attestation_roots: [starred.pem]", "no PEM certificate"},
+		{"attestation: direct, attestation_roots: [trailing.pem]", "no PEM certificate"},
+		{"attestation: direct, attestation_roots: [headless.pem]", "no PEM certificate"},
+		{"attestation: direct, attestation_roots: [unparsable.pem]", "cannot be parsed"},
+		{"attestation: direct, metadata: blob.jwt, metadata_root: leaf.pem", "not a CA's"},
+		{"attestation: direct, metadata: blob.jwt, metadata_root: half.pem", "no PEM certificate"},
 		{"attestation: direct, metadata: blob.jwt", "does not lead to the root"},
 		{"attestation: direct, metadata: blob.jwt, metadata_root: other.pem", "does not lead to the root"},
 		{"attestation: direct, metadata: unsigned.jwt, metadata_root: root.pem", "its signature is wrong"},
@@ -418,7 +438,21 @@ func TestSettingsRefused(t *testing.T) {
 		{"metadata_root: root.pem", "metadata_root: factor \"passkey\": means nothing without metadata"},
 		{"aaguids: { allow: [6a9b1c5e-0000-4000-8000-00000000f1d0] }", "anyone can claim a model"},
 		{"aaguids: { deny: [yubikey] }", "aaguids.deny[0]: factor \"passkey\": is no AAGUID"},
+		{"aaguids: { deny: ['{6a9b1c5e-0000-4000-8000-00000000f1d0}'] }", "aaguids.deny[0]: factor \"passkey\": is no AAGUID"},
+		{"aaguids: { deny: ['urn:uuid:6a9b1c5e-0000-4000-8000-00000000f1d0'] }", "aaguids.deny[0]: factor \"passkey\": is no AAGUID"},
+		{"aaguids: { deny: [6a9b1c5e0000400080000000000 0f1d0] }", "aaguids.deny[0]: factor \"passkey\": is no AAGUID"},
+		{"aaguids: { deny: ['x6a9b1c5e-0000-4000-8000-00000000f1d0x'] }", "aaguids.deny[0]: factor \"passkey\": is no AAGUID"},
+		{"aaguids: { deny: [" + model.String() + ", " + strings.ToUpper(model.String()) + "] }", "aaguids.deny[1]: factor \"passkey\": is there already"},
+		{"attestation: direct, attestation_roots: [maker.pem], aaguids: { allow: [" + model.String() + "], deny: [" + model.String() + "] }",
+			"aaguids.deny[0]: factor \"passkey\": is there already"},
 		{"algorithms: []", "algorithms"},
+		{"algorithms: [ES256, RS256, ES256]", "algorithms[2]: factor \"passkey\": is there already"},
+		{"timeout: 1ns", "timeout: factor \"passkey\": is 10s at the least"},
+		{"timeout: 9s", "timeout: factor \"passkey\": is 10s at the least"},
+		{"rp_name: \"a\\u202eb\"", "rp_name: factor \"passkey\": has characters that cannot be seen"},
+		{"rp_name: \"a\\nb\"", "rp_name: factor \"passkey\": has characters that cannot be seen"},
+		{"rp_name: \" a\"", "rp_name: factor \"passkey\": has characters that cannot be seen"},
+		{"rp_name: \"  \"", "rp_name: factor \"passkey\": has characters that cannot be seen"},
 		{"algorithms: [HS256]", "algorithms[0]: factor \"passkey\": is none of"},
 		{"timeout: 11m", "timeout: factor \"passkey\": is 10m0s at the most"},
 		{"authenticator_attachment: usb", "authenticator_attachment: factor \"passkey\": is platform or cross-platform"},
@@ -430,8 +464,12 @@ func TestSettingsRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want %q with a position", tt.settings, err, tt.want)
 		}
 	}
-	if _, err := parse(dir, ", attestation: direct, metadata: blob.jwt, metadata_root: root.pem"); err != nil {
-		t.Errorf("a good BLOB: %v", err)
+	write(t, dir, "named.pem", append([]byte("The maker's root\n"), good...))
+	for _, settings := range []string{"attestation: direct, metadata: blob.jwt, metadata_root: root.pem",
+		"attestation: direct, attestation_roots: [named.pem], rp_name: \"Portal von Müller & Söhne\", timeout: 10s"} {
+		if _, err := parse(dir, ", "+settings); err != nil {
+			t.Errorf("%s: %v", settings, err)
+		}
 	}
 }
 

@@ -1,11 +1,14 @@
 package fido2
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -60,6 +63,7 @@ type aaguids struct {
 
 const (
 	defaultTimeout = 5 * time.Minute
+	minTimeout     = 10 * time.Second // to find the thing and to touch it
 	maxTimeout     = 10 * time.Minute
 )
 
@@ -102,11 +106,17 @@ func (out *Settings) check(s *policy.Section, in section) error {
 	if !slices.Contains([]string{"", "platform", "cross-platform"}, in.Attachment) {
 		return s.Errorf("authenticator_attachment", "is platform or cross-platform")
 	}
+	if in.Timeout < minTimeout {
+		return s.Errorf("timeout", "is %v at the least", minTimeout)
+	}
 	if in.Timeout > maxTimeout {
 		return s.Errorf("timeout", "is %v at the most", maxTimeout)
 	}
 	if len(in.RPName) > 64 {
 		return s.Errorf("rp_name", "is 64 bytes at the most")
+	}
+	if in.RPName != printable(in.RPName) || in.RPName != strings.TrimSpace(in.RPName) {
+		return s.Errorf("rp_name", "has characters that cannot be seen, or a space at an end")
 	}
 	for _, o := range s.Origins() {
 		if _, err := netip.ParseAddr(o.RPID); err == nil {
@@ -121,6 +131,9 @@ func (out *Settings) readAlgorithms(s *policy.Section, names []string) error {
 		alg, ok := algorithms[name]
 		if !ok {
 			return s.Errorf(fmt.Sprintf("algorithms[%d]", i), "is none of ES256, ES384, ES512, EdDSA, RS256, PS256")
+		}
+		if slices.Contains(names[:i], name) {
+			return s.Errorf(fmt.Sprintf("algorithms[%d]", i), "is there already")
 		}
 		out.parameters = append(out.parameters, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: alg})
 	}
@@ -137,9 +150,13 @@ func (out *Settings) readAAGUIDs(s *policy.Section, in aaguids) error {
 		to   *[]uuid.UUID
 	}{{"allow", in.Allow, &out.allow}, {"deny", in.Deny, &out.deny}} {
 		for i, text := range list.from {
+			at := fmt.Sprintf("aaguids.%s[%d]", list.name, i)
 			id, err := uuid.Parse(text)
-			if err != nil {
-				return s.Errorf(fmt.Sprintf("aaguids.%s[%d]", list.name, i), "is no AAGUID")
+			if err != nil || id.String() != strings.ToLower(text) {
+				return s.Errorf(at, "is no AAGUID")
+			}
+			if slices.Contains(out.allow, id) || slices.Contains(out.deny, id) {
+				return s.Errorf(at, "is there already")
 			}
 			*list.to = append(*list.to, id)
 		}
@@ -206,24 +223,32 @@ func readCertificates(s *policy.Section, at, path string) ([]*x509.Certificate, 
 	return certs, nil
 }
 
+// certificates reads roots in PEM, as strictly as the CA files of the policy are read: only text before a block is let be.
 func certificates(b []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
-	for {
+	begun := bytes.Count(b, []byte("-----BEGIN"))
+	for len(bytes.TrimSpace(b)) > 0 {
 		block, rest := pem.Decode(b)
 		if block == nil {
-			break
+			return nil, errors.New("holds something that is no PEM certificate")
 		}
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("holds a %s: only certificates belong there", block.Type)
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("holds a certificate that cannot be parsed")
+			return nil, errors.New("holds a certificate that cannot be parsed")
+		}
+		if !c.BasicConstraintsValid || !c.IsCA {
+			return nil, errors.New("holds a certificate that is not a CA's")
 		}
 		certs, b = append(certs, c), rest
 	}
 	if len(certs) == 0 {
-		return nil, fmt.Errorf("holds no certificate")
+		return nil, errors.New("holds no certificate")
+	}
+	if len(certs) != begun { // pem.Decode passes over what it cannot read
+		return nil, errors.New("holds a damaged block")
 	}
 	return certs, nil
 }
