@@ -16,19 +16,23 @@ import (
 )
 
 // EnrolChallenge implements factors.Enroller: the options that parseCreationOptionsFromJSON takes.
-func (f *Factor) EnrolChallenge(_ context.Context, e factors.Enrolment) (factors.Challenge, error) {
+func (f *Factor) EnrolChallenge(ctx context.Context, e factors.Enrolment) (factors.Challenge, error) {
 	party, err := f.party(e.Origin)
 	if err != nil {
 		return factors.Challenge{}, err
 	}
-	if e.User.Device {
-		return factors.Challenge{}, errors.New("fido2: passkeys belong to people, not to devices")
+	if err := mayHave(e); err != nil {
+		return factors.Challenge{}, err
+	}
+	had, err := f.had(ctx, e)
+	if err != nil {
+		return factors.Challenge{}, err
 	}
 	challenge, err := f.random()
 	if err != nil {
 		return factors.Challenge{}, err
 	}
-	exclude, err := excluded(e)
+	exclude, err := excluded(e.Origin.RPID, had)
 	if err != nil {
 		return factors.Challenge{}, err
 	}
@@ -41,15 +45,43 @@ func (f *Factor) EnrolChallenge(_ context.Context, e factors.Enrolment) (factors
 	return f.seal(forEnrolment, e.Request, e.User.Subject(), creation.Response, session)
 }
 
-// excluded are the user's passkeys for this relying party, flagged ones too: an authenticator makes no second one.
-func excluded(e factors.Enrolment) ([]protocol.CredentialDescriptor, error) {
+// mayHave holds whom a passkey would belong to to what a login will ask.
+func mayHave(e factors.Enrolment) error {
+	if e.User.Device {
+		return errors.New("fido2: passkeys belong to people, not to devices")
+	}
+	if e.Origin.Tenant != "" && e.User.Tenant != e.Origin.Tenant {
+		return factors.Reject(ReasonForeignUser, "the origin belongs to another tenant")
+	}
+	return nil
+}
+
+// had are the user's passkeys of this factor, and then of the others of its kind.
+func (f *Factor) had(ctx context.Context, e factors.Enrolment) ([]factors.Credential, error) {
+	all := slices.Clip(e.Existing)
+	for _, other := range f.env.Policy.Factors {
+		if other.Kind != KindName || other.Name == f.settings.name {
+			continue
+		}
+		list, err := f.env.Directory.Credentials(ctx, e.User.Tenant, e.User.ID, other.Name)
+		if err != nil && !errors.Is(err, factors.ErrNotFound) {
+			return nil, fmt.Errorf("fido2: %w", err)
+		}
+		all = append(all, list...)
+	}
+	return all, nil
+}
+
+// excluded are passkeys for a relying party, flagged ones too: an authenticator that has one makes no second one. It would
+// take the place of the first, also where that is another factor's.
+func excluded(rpID string, had []factors.Credential) ([]protocol.CredentialDescriptor, error) {
 	var list []protocol.CredentialDescriptor
-	for _, c := range e.Existing {
+	for _, c := range had {
 		rec, err := decode(c.Data)
 		if err != nil {
 			return nil, err
 		}
-		if rec.RPID == e.Origin.RPID {
+		if rec.RPID == rpID {
 			list = append(list, rec.descriptor())
 		}
 	}
@@ -57,10 +89,13 @@ func excluded(e factors.Enrolment) ([]protocol.CredentialDescriptor, error) {
 }
 
 // Enrol implements factors.Enroller: WebAuthn L3 section 7.1.
-func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credential, error) {
+func (f *Factor) Enrol(ctx context.Context, e factors.Enrolment) (factors.Credential, error) {
 	var none factors.Credential
 	party, err := f.party(e.Origin)
 	if err != nil {
+		return none, err
+	}
+	if err := mayHave(e); err != nil {
 		return none, err
 	}
 	parsed, err := parseCreation(e.Credential)
@@ -79,7 +114,11 @@ func (f *Factor) Enrol(_ context.Context, e factors.Enrolment) (factors.Credenti
 	if err != nil {
 		return none, err
 	}
-	if slices.ContainsFunc(e.Existing, func(c factors.Credential) bool { return c.ID == credentialID(parsed.RawID) }) {
+	had, err := f.had(ctx, e)
+	if err != nil {
+		return none, err
+	}
+	if slices.ContainsFunc(had, func(c factors.Credential) bool { return c.ID == credentialID(parsed.RawID) }) {
 		return none, factors.Reject(ReasonRegistration, "the credential is enrolled already")
 	}
 	f.settings.overlook(object)

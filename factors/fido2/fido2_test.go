@@ -3,10 +3,12 @@ package fido2_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -357,6 +359,86 @@ func TestEnrolRefused(t *testing.T) {
 	a.Algorithm = webauthncose.AlgEdDSA
 	_, err = b.tryEnrol(a, b.alice)
 	b.refused(err, fido2.ReasonAlgorithm)
+}
+
+// TestEnrolOnAnOriginOfATenant: users of other tenants add no passkeys there, as they can't sign in there.
+func TestEnrolOnAnOriginOfATenant(t *testing.T) {
+	b := newBench(t, "")
+	e := factors.Enrolment{Request: b.request(b.alice.Subject()), User: b.alice}
+	c, err := b.factor.EnrolChallenge(context.Background(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Credential, err = fido2test.New(origin).Create(c.PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	e.Challenge = b.asked(c)
+	e.Origin.Tenant = "labs"
+	_, err = b.factor.EnrolChallenge(context.Background(), e)
+	b.refused(err, fido2.ReasonForeignUser)
+	_, err = b.factor.Enrol(context.Background(), e)
+	b.refused(err, fido2.ReasonForeignUser)
+	e.Origin.Tenant = "corp"
+	if _, err = b.factor.Enrol(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTwoFactorsOfPasskeys: an authenticator keeps one passkey for a relying party and user, so a second one for another
+// factor would take the place of the first.
+func TestTwoFactorsOfPasskeys(t *testing.T) {
+	b := newBench(t, "")
+	first, second := fido2test.New(origin), fido2test.New(origin)
+	b.enrol(first, b.alice)
+	p, err := policy.Parse(filepath.Join(b.dir, "policy.yaml"), []byte(fmt.Sprintf(`version: 1
+origin: %s
+factors:
+  key: { kind: fido2, attestation: none }
+  passkey: { kind: fido2 }
+methods:
+  m: { steps: [passkey] }
+  n: { steps: [key] }
+rules:
+  - { methods: [m, n] }
+`, origin)), fido2.Kind())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.policy = p
+	b.factor = b.build(b.directory) // key
+	existing := []factors.Credential{}
+	made, err := b.tryEnrol(second, b.alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Factor = "key"
+	existing = append(existing, made)
+	e := factors.Enrolment{Request: b.request(b.alice.Subject()), User: b.alice, Existing: existing}
+	c, err := b.factor.EnrolChallenge(context.Background(), e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o struct {
+		Exclude []struct {
+			ID string `json:"id"`
+		} `json:"excludeCredentials"`
+	}
+	if err := json.Unmarshal(c.PublicKey, &o); err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Exclude) != 2 || o.Exclude[0].ID != made.ID || o.Exclude[1].ID != b.directory.credentials[0].ID {
+		t.Errorf("excluded: %+v", o.Exclude)
+	}
+	_, err = b.factor.EnrolChallenge(context.Background(), factors.Enrolment{Request: b.request(b.bob.Subject()), User: b.bob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := base64.RawURLEncoding.DecodeString(b.directory.credentials[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.claim(t, b.alice, id, coseOf(t, made))
+	b.refused(err, fido2.ReasonRegistration)
 }
 
 func TestUserVerificationIsThePolicysNow(t *testing.T) {
