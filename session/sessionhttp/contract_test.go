@@ -387,6 +387,24 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// Ending all other sessions where there are none is done, and nothing that anybody would have to know of.
+func TestNothingToEnd(t *testing.T) {
+	p := newPortal(t)
+	b := p.signedIn("alice")
+	ended := func() int { return strings.Count(p.log.String(), "msg=session.revoked") }
+	wantNothing(t, b.do("DELETE", "/auth/sessions", nil))
+	if b.state() != "authenticated" || ended() != 0 {
+		t.Errorf("%s, %d events", b.state(), ended())
+	}
+	other := b.copy()
+	other.setCookie("")
+	other.login()
+	wantNothing(t, b.do("DELETE", "/auth/sessions", nil))
+	if b.state() != "authenticated" || other.state() != "guest" || ended() != 1 {
+		t.Errorf("%s beside %s, %d events", b.state(), other.state(), ended())
+	}
+}
+
 // Too many attempts: the caller learns when to come back.
 func TestLocked(t *testing.T) {
 	p := newPortal(t)
