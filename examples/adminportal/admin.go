@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
@@ -179,6 +181,11 @@ func (pg *pages) sessions(w http.ResponseWriter, r *http.Request, a *session.Adm
 	if err != nil {
 		return err
 	}
+	pg.render(w, r, http.StatusOK, "sessions", page{Title: "Sessions", Section: "sessions", Data: sessionRows(all)})
+	return nil
+}
+
+func sessionRows(all []session.Summary) []sessionRow {
 	var rows []sessionRow
 	for _, s := range all {
 		row := sessionRow{Summary: s}
@@ -187,8 +194,7 @@ func (pg *pages) sessions(w http.ResponseWriter, r *http.Request, a *session.Adm
 		}
 		rows = append(rows, row)
 	}
-	pg.render(w, r, http.StatusOK, "sessions", page{Title: "Sessions", Section: "sessions", Data: rows})
-	return nil
+	return rows
 }
 
 func (pg *pages) endSession(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
@@ -222,7 +228,19 @@ func (pg *pages) showCertificates(w http.ResponseWriter, r *http.Request, a *ses
 // deny takes a fingerprint, with or without colons, or a certificate as PEM.
 func (pg *pages) deny(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
 	text, note := field(w, r, "certificate"), field(w, r, "note")
-	err := a.Deny(r.Context(), factors.Denial{By: factors.DenyCertificate, Value: fingerprint(text), Note: note})
+	value := fingerprint(text)
+	if pg.isAuthority(text, value) {
+		return pg.showCertificates(w, r, a, http.StatusBadRequest, "That is the certificate of an authority: without it nobody would get in. Take it out of the policy instead.",
+			certificatesData{Note: note})
+	}
+	if note == "" {
+		note = whose(r, a, text, value)
+	}
+	err := a.Deny(r.Context(), factors.Denial{By: factors.DenyCertificate, Value: value, Note: note})
+	if errors.Is(err, session.ErrConflict) {
+		return pg.showCertificates(w, r, a, http.StatusConflict, "That is the certificate that you come with yourself: you would lock yourself out. Another administrator can deny it.",
+			certificatesData{Certificate: text, Note: note})
+	}
 	if errors.Is(err, session.ErrBadRequest) {
 		return pg.showCertificates(w, r, a, http.StatusBadRequest, "That is neither a SHA-256 fingerprint (64 hexadecimal digits) nor a certificate.",
 			certificatesData{Certificate: text, Note: note})
@@ -234,17 +252,56 @@ func (pg *pages) deny(w http.ResponseWriter, r *http.Request, a *session.Admin) 
 	return nil
 }
 
-// fingerprint is that of a certificate in PEM, or what was typed as one, without colons and spaces.
-func fingerprint(text string) string {
+// isAuthority reports whether something is a CA's certificate, or the fingerprint of one that the policy names.
+func (pg *pages) isAuthority(text, value string) bool {
+	if c := certificateIn(text); c != nil && c.IsCA {
+		return true
+	}
+	return slices.ContainsFunc(pg.portal.engine.Policy().Anchors, func(anchor policy.Anchor) bool {
+		b, err := os.ReadFile(anchor.CA)
+		return err == nil && fingerprint(string(b)) == value
+	})
+}
+
+// whose says whose certificate something is, where that can be seen.
+func whose(r *http.Request, a *session.Admin, text, value string) string {
+	if c := certificateIn(text); c != nil && c.Subject.CommonName != "" {
+		return "certificate of " + c.Subject.CommonName
+	}
+	all, err := a.Sessions(r.Context(), "")
+	if err != nil {
+		return "" // it is a help, no more
+	}
+	for _, row := range sessionRows(all) {
+		if row.Certificate == value {
+			return "certificate of " + row.Principal.Names.User
+		}
+	}
+	return ""
+}
+
+// certificateIn is a certificate in PEM; nil if it is none.
+func certificateIn(text string) *x509.Certificate {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
+		return nil
 	}
 	c, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return ""
+		return nil
 	}
-	return factors.CertificateDenials(c)[0].Value
+	return c
+}
+
+// fingerprint is that of a certificate in PEM, or what was typed as one, without colons and spaces.
+func fingerprint(text string) string {
+	if block, _ := pem.Decode([]byte(text)); block == nil {
+		return strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
+	}
+	if c := certificateIn(text); c != nil {
+		return factors.CertificateDenials(c)[0].Value
+	}
+	return ""
 }
 
 func (pg *pages) allow(w http.ResponseWriter, r *http.Request, a *session.Admin) error {

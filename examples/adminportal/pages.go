@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ var templates embed.FS
 // pages renders the site.
 type pages struct {
 	portal    *portal
+	router    chi.Routes
 	templates map[string]*template.Template
 }
 
@@ -171,10 +173,28 @@ func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name
 	_, _ = b.WriteTo(w)
 }
 
-// done sends a browser on after a form, with a notice for the next page.
+// done sends a browser on after a form, with a notice for the next page. Where the form ended the very session that sent
+// it, there is none to keep a notice.
 func (pg *pages) done(w http.ResponseWriter, r *http.Request, to, notice string) {
+	if !pg.stillIn(r) {
+		http.Redirect(w, r, signedOut, http.StatusSeeOther)
+		return
+	}
 	pg.portal.sessions.Values.Put(r.Context(), "notice", notice)
 	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// signedOut is where whoever left is sent.
+const signedOut = "/login?signed-out=1"
+
+// stillIn reports whether the session of a request goes on after it.
+func (pg *pages) stillIn(r *http.Request) bool {
+	s := sessionhttp.From(r.Context())
+	if s.Ended() {
+		return false
+	}
+	list, err := s.Sessions(r.Context())
+	return err != nil || slices.ContainsFunc(list, func(own session.Summary) bool { return own.Current })
 }
 
 // refused is what a page says for a code of the HTTP contract.
@@ -266,8 +286,20 @@ func allowed(s *session.Session, needs []sessionhttp.Need) error {
 	return nil
 }
 
+// notAllowed says which methods there are (RFC 9110 section 15.5.6).
 func (pg *pages) notAllowed(w http.ResponseWriter, r *http.Request) {
-	pg.render(w, r, http.StatusMethodNotAllowed, "error", page{Title: refused[sessionhttp.CodeNotFound][0], Data: refused[sessionhttp.CodeNotFound][1]})
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		if !pg.router.Match(chi.NewRouteContext(), m, r.URL.Path) {
+			continue
+		}
+		methods = append(methods, m)
+		if m == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	pg.render(w, r, http.StatusMethodNotAllowed, "error", page{Title: "Not in this way", Data: "There is something here, but a browser does not ask for it like this. Go back and use the page."})
 }
 
 func (pg *pages) notFound(w http.ResponseWriter, r *http.Request) { pg.fail(w, r, session.ErrNotFound) }
@@ -307,27 +339,21 @@ func (pg *pages) doorway(r *http.Request) doorway {
 	case errors.As(err, new(*session.UnavailableError)):
 		d.State = "unavailable"
 	default:
-		d.State = "unknown-certificate"
-		pg.try(r)
+		d.State = "unknown-certificate" // the page's script tries it, so that it is counted and an administrator finds why
 	}
 	return d
-}
-
-// try begins the login that cannot begin, so that it is refused as every other is: counted, and with its reason in the
-// audit log, where an administrator finds it.
-func (pg *pages) try(r *http.Request) {
-	s := sessionhttp.From(r.Context())
-	if s.State().Kind() != authn.KindGuest {
-		return
-	}
-	_ = s.Begin(r.Context(), session.Begin{}) // the page says what follows from it already
 }
 
 func (pg *pages) login(w http.ResponseWriter, r *http.Request) {
 	d, q, status := pg.doorway(r), r.URL.Query(), http.StatusOK
 	p := page{Title: "Sign in", Data: &d}
 	s := sessionhttp.From(r.Context())
-	if _, ok := s.Person(); ok && !errors.Is(s.Allows(), session.ErrNotAuthenticated) {
+	person, in := s.Person()
+	switch {
+	case !in || errors.Is(s.Allows(), session.ErrNotAuthenticated):
+	case !pg.offered(person, d.ReturnTo):
+		p.Notice = "That page asks you to sign in in another way."
+	default:
 		want, more := pg.missing(s, d.ReturnTo, q.Get("need"))
 		if !more {
 			http.Redirect(w, r, d.ReturnTo, http.StatusSeeOther)
@@ -349,6 +375,20 @@ func (pg *pages) login(w http.ResponseWriter, r *http.Request) {
 	pg.render(w, r, status, "login", p)
 }
 
+// offered reports whether whoever signed in in this way may see a page at all.
+func (pg *pages) offered(person authn.Principal, page string) bool {
+	q, ok := query(person, page)
+	return !ok || pg.portal.engine.Policy().Offers(q, person.Method.Name)
+}
+
+// query is what the policy is asked about a page.
+func query(person authn.Principal, page string) (policy.Query, bool) {
+	path, _, _ := strings.Cut(page, "?")
+	path, _, _ = strings.Cut(path, "#")
+	route, ok := policy.CleanPath(path)
+	return policy.Query{Route: route, Tenant: person.Subject.Tenant, Device: person.Method.On}, ok
+}
+
 // missing is what the session must still prove for a page, if anything: the floor that is named, or one of the page's.
 func (pg *pages) missing(s *session.Session, page, need string) (authn.Requirement, bool) {
 	person, _ := s.Person()
@@ -357,9 +397,8 @@ func (pg *pages) missing(s *session.Session, page, need string) (authn.Requireme
 	if floor, ok := pol.Floor(need); ok {
 		all = append(all, floor)
 	}
-	path, _, _ := strings.Cut(page, "?")
-	if route, ok := policy.CleanPath(path); ok {
-		all = append(all, pol.FloorsFor(policy.Query{Route: route, Tenant: person.Subject.Tenant, Device: person.Method.On})...)
+	if q, ok := query(person, page); ok {
+		all = append(all, pol.FloorsFor(q)...)
 	}
 	for _, want := range all {
 		if !person.Meets(want, s.Now()) {
@@ -369,22 +408,9 @@ func (pg *pages) missing(s *session.Session, page, need string) (authn.Requireme
 	return authn.Requirement{}, false
 }
 
-// stepUpBody is the body of the step-up call for a requirement.
+// stepUpBody is the body of the step-up call for a requirement: what the library says where it refuses for want of it.
 func stepUpBody(r authn.Requirement) string {
-	body := map[string]any{}
-	if len(r.Factors) > 0 {
-		body["factors"] = r.Factors
-	}
-	if r.AAL > 0 {
-		body["aal"] = r.AAL
-	}
-	if r.PhishingResistant {
-		body["phishing_resistant"] = true
-	}
-	if r.MaxAge > 0 {
-		body["max_age"] = int(r.MaxAge / time.Second)
-	}
-	b, _ := json.Marshal(body) // strings and numbers: it cannot fail
+	b, _ := json.Marshal(sessionhttp.ProblemOf(&session.InsufficientError{Want: r}).StepUp) // strings and numbers: it cannot fail
 	return string(b)
 }
 
@@ -398,7 +424,7 @@ func (pg *pages) logout(w http.ResponseWriter, r *http.Request) {
 		pg.fail(w, r, err)
 		return
 	}
-	http.Redirect(w, r, "/login?signed-out=1", http.StatusSeeOther)
+	http.Redirect(w, r, signedOut, http.StatusSeeOther)
 }
 
 // welcome is what the home page says of the session.

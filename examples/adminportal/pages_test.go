@@ -85,6 +85,7 @@ func TestPagesOfNobody(t *testing.T) {
 	if got, _, _ := nobody.page("/logout", nil); got != http.StatusMethodNotAllowed {
 		t.Errorf("GET /logout: %d", got)
 	}
+	nobody.sees(http.StatusMethodNotAllowed, "/logout", "Not in this way")
 }
 
 // Whoever comes with a certificate from elsewhere learns that it does not help; an administrator learns why.
@@ -100,9 +101,14 @@ func TestPagesOfAStranger(t *testing.T) {
 	stranger.client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{pair}
 	stranger.sees(http.StatusOK, "/login", "does not open this portal")
 	stranger.sees(http.StatusOK, "/enrol", "does not open this portal")
-	if _, body, _ := stranger.page("/login", nil); strings.Contains(body, "corp") || strings.Contains(body, "use-passkey") {
-		t.Errorf("the page tells a stranger more than no:\n%s", body)
+	if _, body, _ := stranger.page("/login", nil); strings.Contains(body, "corp") || strings.Contains(body, "use-passkey") || !strings.Contains(body, "data-try") {
+		t.Errorf("the page tells a stranger more than no, or tries nothing:\n%s", body)
 	}
+	// Any site can make a browser ask for a page: that costs nobody an attempt.
+	for range 60 {
+		stranger.page("/login", nil)
+	}
+	stranger.want(http.StatusUnauthorized, "POST", "/auth/login", map[string]any{}) // as the page's script does
 	alice.sees(http.StatusOK, "/admin/audit?portal=1", "<code>certificate_untrusted</code>")
 }
 

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
@@ -206,12 +207,14 @@ func (p *portal) routes() (http.Handler, error) {
 		return nil, err
 	}
 	r := chi.NewRouter()
+	pages.router = r
+	r.Use(middleware.GetHead, secure)
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	r.Group(func(r chi.Router) {
 		r.Use(mtls.Middleware(mtls.FromTLS()), p.sessions.Middleware)
 		r.NotFound(pages.notFound)
 		r.MethodNotAllowed(pages.notAllowed)
-		r.Handle("/assets/*", cached(http.StripPrefix("/assets/", http.FileServerFS(static))))
+		r.Get("/assets/*", pages.asset(static))
 		r.Mount("/auth", p.sessions.Handler())
 		r.Get("/login", pages.login)
 		r.Get("/enrol", pages.enrol)
@@ -245,12 +248,30 @@ func (p *portal) routes() (http.Handler, error) {
 	return r, nil
 }
 
-// cached lets browsers keep the assets for a while: nothing in them is about anybody.
-func cached(next http.Handler) http.Handler {
+// secure sets what every answer carries, also those that no session is opened for.
+func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=300")
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// asset serves the files of the site. Browsers may keep them for a while: nothing in them is about anybody.
+func (pg *pages) asset(static fs.FS) http.HandlerFunc {
+	files := http.StripPrefix("/assets/", http.FileServerFS(static))
+	return func(w http.ResponseWriter, r *http.Request) {
+		if info, err := fs.Stat(static, chi.URLParam(r, "*")); err != nil || info.IsDir() {
+			pg.notFound(w, r)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		files.ServeHTTP(w, r)
+	}
 }
 
 // admin runs a page of administration with the caller's own tenant, if the directory still calls them an administrator.

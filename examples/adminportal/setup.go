@@ -105,7 +105,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 			p.store.Close()
 		}
 	}()
-	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Log: log, Now: o.now}); err != nil {
+	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Operator: tenant, Log: log, Now: o.now}); err != nil {
 		return nil, err
 	}
 	if p.sessions, err = sessionhttp.New(p.engine, sessionhttp.Config{LoginPage: "/login"}); err != nil {
