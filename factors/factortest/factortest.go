@@ -36,8 +36,7 @@ type Suite struct {
 	// credential is in the request.
 	Good Answer
 	// Wrong answers a challenge with credentials that have the form of a good one and must be rejected: somebody else's,
-	// one made with another key, an answer to another challenge. Interactive factors need at least one. It may leave the
-	// member out that the factor would find wrong first, never the one that proves something.
+	// one made with another key, an answer to another challenge. Interactive factors need at least one.
 	Wrong Answers
 	// Hints are the members of a credential that may say anything, because the factor doesn't rely on them, as paths:
 	// "response.transports". What is below a member is part of it. All others must make a difference.
@@ -341,9 +340,9 @@ func (c *checker) refused(what string, call func(context.Context) error) authn.R
 	return c.decided(what, err)
 }
 
-// never wants a call not to be taken when the context has ended: nothing need be decided then.
+// never wants a call that is rejected not to be taken once the context has ended. Nothing need be decided then.
 func (c *checker) never(what string, call func(context.Context) error) {
-	if call(c.ended) == nil {
+	if call(c.ended) == nil && call(c.ctx) != nil {
 		c.complain("%s was taken, the context having ended", what)
 	}
 }
