@@ -181,6 +181,48 @@ func (a *Admin) Credentials(ctx context.Context, user string) ([]factors.Credent
 	return all, broken("read credentials", err)
 }
 
+// RemoveCredential removes a user's credential, one that was lost or stolen, and ends the sessions that were won with it.
+// Nothing need be left: the user then needs an invitation.
+func (a *Admin) RemoveCredential(ctx context.Context, user, factor, id string) error {
+	if err := a.fence(ctx); err != nil {
+		return err
+	}
+	u, err := a.engine.store.User(ctx, a.tenant, user)
+	if err != nil {
+		return broken("read user", err)
+	}
+	end := func(ctx context.Context) error {
+		n, err := a.engine.endSessionsWith(ctx, a.tenant, user, factor, id, "", a.engine.now())
+		if err == nil && n > 0 {
+			err = a.record(ctx, Event{What: SessionRevoked, User: u.ID, Name: u.Name, Reason: ReasonCredentialRemoved, Detail: howMany(n)})
+		}
+		return err
+	}
+	if err := end(ctx); err != nil {
+		return err
+	}
+	for range 4 {
+		err = a.engine.store.RemoveCredential(ctx, a.tenant, user, factor, id, u.Epoch)
+		if !errors.Is(err, ErrConflict) {
+			break
+		}
+		if err := a.fence(ctx); err != nil {
+			return err
+		}
+		if u, err = a.engine.store.User(ctx, a.tenant, user); err != nil {
+			return broken("read user", err)
+		}
+		err = ErrConflict
+	}
+	if err != nil {
+		return broken("remove credential", err)
+	}
+	if err := end(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	return a.record(ctx, Event{What: CredentialRemoved, User: u.ID, Name: u.Name, Factor: factor})
+}
+
 // SetStatus suspends a user or lets it in again. Suspension ends the user's sessions and running logins before it
 // returns; a login that is just finishing is caught. Administrators cannot suspend themselves, and nobody suspends the
 // last administrator (ErrConflict).
@@ -480,9 +522,6 @@ func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 	if !goodDenial(d) {
 		return ErrBadRequest
 	}
-	if a.s != nil && shuts(d, a.s.req.Peer.Certificates()) {
-		return ErrConflict
-	}
 	id, err := a.engine.random(12)
 	if err != nil {
 		return err
@@ -491,6 +530,9 @@ func (a *Admin) Deny(ctx context.Context, d factors.Denial) error {
 		return err
 	}
 	d.ID, d.Tenant, d.Created = id, a.tenant, a.engine.now()
+	if err := a.wouldStay(ctx, d); err != nil {
+		return err
+	}
 	if err := a.engine.store.AddDenial(ctx, d); err != nil {
 		return broken("deny certificate", err)
 	}
@@ -514,11 +556,18 @@ func denialText(d factors.Denial) string {
 	return text
 }
 
-// shuts reports whether a denial would hit a certificate of a chain.
-func shuts(d factors.Denial, chain []*x509.Certificate) bool {
-	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool {
-		all := factors.CertificateDenials(c)
-		return slices.ContainsFunc(all[:], func(o factors.Denial) bool { return o.By == d.By && o.Value == d.Value })
+// wouldStay fails with ErrConflict where a denial would end the session of the administrator who makes it.
+func (a *Admin) wouldStay(ctx context.Context, d factors.Denial) error {
+	if a.s == nil {
+		return nil
+	}
+	p, _ := a.s.Person()
+	return a.engine.denials.try(ctx, d, func(ctx context.Context) error {
+		lost, err := a.s.tieBroken(ctx, p.All())
+		if err == nil && lost.why != "" {
+			err = ErrConflict
+		}
+		return err
 	})
 }
 

@@ -300,3 +300,47 @@ func TestPortalEventsAreTheOperators(t *testing.T) {
 		t.Errorf("%d events, %v", n, err)
 	}
 }
+
+// Nobody shuts the door behind themselves: neither by a certificate of their own nor by the CA that issued it.
+func TestAdministratorsDenyNotTheirOwnChain(t *testing.T) {
+	w := newWorld(t)
+	root := w.login("corp/root")
+	root.route = "/admin/x"
+	block, _ := pem.Decode(w.pki.corp.PEM())
+	ca, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	for _, c := range []*x509.Certificate{root.chain[0], ca} {
+		for _, d := range factors.CertificateDenials(c) {
+			err := root.administer(func(ctx context.Context, a *session.Admin) error { return a.Deny(ctx, d) })
+			wantErr(t, err, session.ErrConflict)
+		}
+	}
+	root.wantState(authn.KindAuthenticated)
+}
+
+// A lost passkey goes, the last one too, and what was won with it ends.
+func TestAdministratorRemovesACredential(t *testing.T) {
+	w := newWorld(t)
+	b, other := w.login("corp/alice"), w.login("corp/bob")
+	k := w.passkey("corp/alice")
+	root := w.login("corp/root")
+	root.route = "/admin/x"
+	remove := func(user, id string) error {
+		return root.administer(func(ctx context.Context, a *session.Admin) error {
+			return a.RemoveCredential(ctx, user, "passkey", id)
+		})
+	}
+	wantErr(t, remove(w.user("corp/bob").ID, k.id), session.ErrNotFound)
+	wantErr(t, remove(w.user("labs/alice").ID, k.id), session.ErrNotFound)
+	b.wantState(authn.KindAuthenticated)
+	must(t, remove(w.user("corp/alice").ID, k.id))
+	if w.stored("passkey", k.id) {
+		t.Error("it is there")
+	}
+	b.wantState(authn.KindGuest)
+	other.wantState(authn.KindAuthenticated)
+	w.wantEvent("corp", session.SessionRevoked, session.ReasonCredentialRemoved)
+	w.wantEvent("corp", session.CredentialRemoved, "")
+	must(t, b.begin("admin"))
+	wantErr(t, b.prove(k), session.ErrInvalidCredential)
+}

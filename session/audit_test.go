@@ -228,3 +228,24 @@ func TestRedeemInsideASession(t *testing.T) {
 		t.Errorf("%d refusals in the log, want 2", n)
 	}
 }
+
+// A cookie without its certificate is written down once in a while, and not with every request.
+func TestRefusalsDoNotFloodTheLog(t *testing.T) {
+	w := newWorld(t)
+	stolen, other := w.login("corp/alice"), w.login("corp/bob")
+	stolen.chain, other.chain = nil, nil
+	for range 20 {
+		stolen.wantState(authn.KindGuest)
+		other.wantState(authn.KindGuest)
+	}
+	if n := w.count("corp", session.SessionRefused); n != 2 {
+		t.Errorf("%d events, want one for each session", n)
+	}
+	stolen.present(w.certificate("corp/bob")) // for another reason
+	stolen.wantState(authn.KindGuest)
+	w.wait(time.Minute)
+	stolen.wantState(authn.KindGuest)
+	if n := w.count("corp", session.SessionRefused); n != 4 {
+		t.Errorf("%d events, want 4", n)
+	}
+}

@@ -271,12 +271,13 @@ type browser struct {
 	chain  []*x509.Certificate
 	source string
 	route  string
+	host   string
 }
 
 // browser makes one that presents the certificate of who; empty: none.
 func (w *world) browser(who string) *browser {
 	w.t.Helper()
-	b := &browser{w: w, source: "192.0.2.1"}
+	b := &browser{w: w, source: "192.0.2.1", host: "portal.example"}
 	if who != "" {
 		b.present(w.certificate(who))
 	}
@@ -304,7 +305,7 @@ func peerOf(chain []*x509.Certificate) (peer factors.PeerCertChain, refused erro
 }
 
 func (b *browser) request() session.Request {
-	origin, _ := b.w.Policy().Origin("portal.example")
+	origin, _ := b.w.Policy().Origin(b.host)
 	r := session.Request{Cookie: b.cookie, Origin: origin, Route: b.route, Source: netip.MustParseAddr(b.source), Agent: "test"}
 	if r.Route == "" {
 		r.Route = "/"
