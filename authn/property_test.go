@@ -19,6 +19,7 @@ var pinned = []authn.Method{mAdmin, mChoice, mKiosk, mAttendant,
 	{Name: "partner", Steps: []authn.Step{one(known["partner-cert"]), one(known["partner-idp"])}, Session: authn.Lifetime{Absolute: 30 * time.Minute}},
 	{Name: "mixed", Steps: []authn.Step{{AnyOf: []authn.Factor{fCert, fPasskey}}, one(fCode)}, Login: 3 * time.Minute},
 	{Name: "three", Steps: []authn.Step{one(known["door-pin"]), one(fPasskey), one(known["smartkey"])}},
+	{Name: "terminal", Steps: []authn.Step{one(fKiosk)}},
 	{Name: "tenant", Steps: []authn.Step{one(known["partner-cert"])}},
 	{Name: "clerk", On: "kiosk", Steps: []authn.Step{one(known["door-pin"]), one(fPasskey)}, Session: authn.Lifetime{Absolute: 7 * time.Minute}},
 	{Name: "api", Steps: []authn.Step{one(fCert), one(fCode)}, EachRequest: true},
@@ -127,11 +128,15 @@ func (s *story) someProof(l authn.Login, f authn.Factor) authn.Event {
 		e.Evidence.At = e.At.Add(pick(s, "seen", -time.Hour, -time.Second, time.Second))
 	case 2:
 		e.Evidence.Key = pick(s, "secret", "one", "two")
-	case 3:
-		e.Check = pick(s, "check", nil, &authn.Check{}, &authn.Check{Subject: of}, &authn.Check{Subject: e.Check.Subject, OnOffer: true, Refused: "suspended"},
+	case 3, 8, 9, 10:
+		e.Check = pick(s, "check", nil, &authn.Check{}, &authn.Check{Subject: e.Check.Subject}, &authn.Check{Subject: e.Check.Subject, OnOffer: true, Refused: "suspended"},
 			&authn.Check{Subject: corpBob, OnOffer: true}, &authn.Check{Subject: e.Check.Subject, OnOffer: true, Floors: []authn.Requirement{{AAL: 2}, {Hardware: true}}})
 	case 4:
-		e.Evidence.Tie = nil
+		if coin.Draw(s.T, "kind") {
+			e.Evidence.Tie = nil
+		} else {
+			e.Evidence.Kind = "other"
+		}
 	case 5, 6:
 		e.Evidence.Expires = e.At.Add(pick(s, "expires", 0, time.Second, 4*time.Minute, 20*time.Minute, 48*time.Hour))
 	}
@@ -168,6 +173,8 @@ func (s *story) onward(live authn.State) authn.Event {
 		return s.enrolled(o.Challenge)
 	}
 	switch a, in := live.(authn.Authenticated); {
+	case in && s.roll("out", 12) == 11:
+		return pick[authn.Event](s, "out", authn.SignOut{At: at}, authn.SignOut{At: at}, authn.Cancel{At: at})
 	case in && s.roll("stay", 4) > 0:
 		if r, ok := a.Running().(authn.Enrolling); ok && s.roll("enrolled", 2) == 0 {
 			return s.enrolled(&r.Challenge)
@@ -266,6 +273,18 @@ func (s *story) follow(live authn.State, e authn.Event, got authn.Transition) {
 	case authn.Prove:
 		if l, ok := login(live); ok && !refused {
 			s.accepted[l.ID] = append(slices.Clip(s.accepted[l.ID]), e.Evidence)
+			if e.Evidence.At.Before(l.Began) || e.Evidence.At.After(e.At) {
+				s.fail("evidence of another time was taken: %+v", e.Evidence)
+			}
+		}
+		s.unspent(e.Challenge)
+	case authn.Fail:
+		s.unspent(e.Challenge)
+	case authn.Enrolled:
+		s.unspent(e.Challenge)
+	case authn.SignOut:
+		if a, ok := got.State.(authn.Authenticated); ok && a.Running() != nil {
+			s.fail("signed out, and %T runs", a.Running())
 		}
 	}
 	s.node.witness(s.node, live, e, refused)
@@ -285,6 +304,11 @@ func (s *story) follow(live authn.State, e authn.Event, got authn.Transition) {
 		}
 		if l.Failures < 0 || l.Failures >= authn.MaxFailures || len(l.Evidence) >= len(l.Method.Steps) {
 			s.fail("a login that should have ended goes on: %+v", l)
+		}
+		for _, ev := range l.Evidence {
+			if ev.Subject.Tenant != "" && ev.Subject.Tenant != l.Subject.Tenant || ev.Subject.User != "" && ev.Subject.User != l.Subject.User {
+				s.fail("a login of %v has evidence of %v", l.Subject, ev.Subject)
+			}
 		}
 	}
 	if o, ok := onboarding(got.State); ok {
@@ -307,26 +331,98 @@ func (s *story) follow(live authn.State, e authn.Event, got authn.Transition) {
 			}
 		}
 	}
-	s.values(live, got)
+	s.gains(live, e, got)
 }
 
-// values holds that nobody inherits the application's values, and that every gain brings a new secret.
-func (s *story) values(live authn.State, got authn.Transition) {
-	before, after := "", ""
-	if a, ok := live.(authn.Authenticated); ok {
-		before = a.Principal().Login
+// unspent holds that a challenge is answered once.
+func (s *story) unspent(challenge string) {
+	if challenge != "" && s.node.spent[challenge] {
+		s.fail("%q was answered twice", challenge)
 	}
-	if a, ok := got.State.(authn.Authenticated); ok {
-		after = a.Principal().Login
-	}
+}
+
+// gains holds that nobody is promoted without a good last look, that nobody inherits the application's values or whoever
+// was signed on before, and that every gain brings a new secret.
+func (s *story) gains(live authn.State, e authn.Event, got authn.Transition) {
 	cleared := slices.Contains(got.Effects, authn.Effect(authn.ClearValues{}))
 	rotated := slices.Contains(got.Effects, authn.Effect(authn.Rotate{}))
-	if before != after && !cleared {
-		s.fail("the values of %q are left to %q", before, after)
+	before, after := authn.Authenticated{}, authn.Authenticated{}
+	if a, ok := live.(authn.Authenticated); ok {
+		before = a
 	}
-	if before != after && after != "" && !rotated {
-		s.fail("%q has the secret of %q", after, before)
+	if a, ok := got.State.(authn.Authenticated); ok {
+		after = a
 	}
+	if was, is := before.Principal().Login, after.Principal().Login; was != is && (!cleared || is != "" && !rotated) {
+		s.fail("%q has the values or the secret of %q", is, was)
+	}
+	was, is := principals(live), principals(got.State)
+	for _, p := range is {
+		old := slices.IndexFunc(was, func(q authn.Principal) bool { return q.Login == p.Login })
+		grew := old < 0 || !reflect.DeepEqual(p.Added, was[old].Added)
+		if !grew {
+			if !reflect.DeepEqual(p, was[old]) {
+				s.fail("%s changed: %+v\n%+v", p.Login, was[old], p)
+			}
+			continue
+		}
+		last, ok := e.(authn.Prove)
+		if !ok || last.Check == nil || last.Check.Refused != "" || !last.Check.OnOffer || last.Check.Subject != p.Subject ||
+			slices.ContainsFunc(last.Check.Floors, func(r authn.Requirement) bool { return !p.Meets(r, last.At) }) {
+			s.fail("%s was promoted without a good last look", p.Login)
+		}
+		if !rotated {
+			s.fail("%s grew and kept its secret", p.Login)
+		}
+		if a, ok := live.(authn.Authenticated); ok && old >= 0 {
+			if up, ok := a.Running().(authn.StepUp); !ok || !p.Meets(up.Want, last.At) || p.Subject != was[old].Subject {
+				s.fail("%s was stepped up to something else: %+v", p.Login, p.Added)
+			}
+		}
+	}
+	person, signedOn := after.Person()
+	device, beneath := after.Device()
+	if old, _ := before.Device(); signedOn && beneath && (old.Login != device.Login || person.Method.On != device.Method.Name || person.Subject.Tenant != device.Subject.Tenant) {
+		s.fail("%s is above the wrong device: %+v", person.Login, device)
+	}
+	if signedOn && !beneath && person.Method.On != "" {
+		s.fail("%s lost its device", person.Login)
+	}
+	from, _ := login(live)
+	if to, ok := login(got.State); ok && to.ID == from.ID && to.Subject != from.Subject && !rotated {
+		s.fail("%s grew and kept its secret", to.ID)
+	}
+}
+
+// edges are the moments at which something in the state ends.
+func (s *story) edges() []time.Time {
+	var all []time.Time
+	for _, p := range principals(s.node.state) {
+		all = append(all, p.Deadline)
+	}
+	if l, ok := login(s.node.state); ok {
+		all = append(all, l.Deadline)
+		if l.Challenge != nil {
+			all = append(all, l.Challenge.Expires)
+		}
+	}
+	if o, ok := onboarding(s.node.state); ok {
+		all = append(all, o.Login.Deadline)
+	}
+	return slices.DeleteFunc(all, func(t time.Time) bool { return t.Before(s.node.now) })
+}
+
+// pass lets time pass, now and then to where something ends.
+func (s *story) pass() {
+	edges := s.edges()
+	if len(edges) > 0 && s.roll("edge", 12) == 11 {
+		edge := pick(s, "edge", edges...).Add(-pick(s, "before the edge", 0, 0, time.Nanosecond, time.Minute))
+		if edge.After(s.node.now) {
+			s.node.now = edge
+		}
+		return
+	}
+	s.node.now = s.node.now.Add(pick(s, "pause", 0, 0, 0, 0, 0, 0, 0, 0, 0, time.Second, time.Second, time.Second, time.Minute, 6*time.Minute, 11*time.Minute, 9*time.Hour, -time.Second))
 }
 
 // notLater holds that a deadline never grows.
@@ -410,6 +506,13 @@ func (s *story) decays() {
 	touched := now.Add(-length("not seen for"))
 	soon := now.Add(length("soon"))
 	later := soon.Add(length("later"))
+	if edges := s.edges(); len(edges) > 0 && coin.Draw(s.T, "at the edge") {
+		later = pick(s, "edge", edges...)
+		soon = later.Add(-length("before the edge"))
+	}
+	if p := principals(state); len(p) > 0 && p[0].Idle > 0 && s.roll("idle", 4) == 0 {
+		touched = later.Add(-p[0].Idle)
+	}
 	first, _ := authn.At(state, soon, touched)
 	second, _ := authn.At(first, later, touched)
 	direct, changed := authn.At(state, later, touched)
@@ -480,8 +583,8 @@ func TestAnySequence(t *testing.T) {
 		for _, e := range pick(s, "opening", openings...) {
 			s.tell(e)
 		}
-		for range rapid.IntRange(1, 30).Draw(rt, "events") {
-			s.node.now = s.node.now.Add(pick(s, "pause", 0, 0, 0, 0, 0, 0, 0, 0, 0, time.Second, time.Second, time.Second, time.Minute, 6*time.Minute, 11*time.Minute, 9*time.Hour, -time.Second))
+		for range rapid.IntRange(1, 24).Draw(rt, "events") {
+			s.pass()
 			live, _ := authn.At(s.node.state, s.node.now, time.Time{})
 			if live.Kind() == authn.KindEnded {
 				break
