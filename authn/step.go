@@ -56,12 +56,15 @@ func Apply(s State, e Event) (Transition, error) {
 		}
 		return Transition{State: s}, err
 	}
+	if left(s, live) && !slices.Contains(t.Effects, Effect(ClearValues{})) {
+		t.Effects = slices.Concat([]Effect{ClearValues{}}, t.Effects)
+	}
 	return t, nil
 }
 
 // lapsed reports whether the event was illegal because something in s had run out.
 func lapsed(s, live State) bool {
-	if s.Kind() != live.Kind() {
+	if s.Kind() != live.Kind() || left(s, live) {
 		return true
 	}
 	before, ok := s.(Authenticated)
@@ -70,6 +73,14 @@ func lapsed(s, live State) bool {
 	}
 	after := live.(Authenticated)
 	return before.running != nil && after.running == nil
+}
+
+// left reports whether the time of a person above a device has run out: the session goes on, and the person's values must
+// not.
+func left(s, live State) bool {
+	before, was := s.(Authenticated)
+	after, is := live.(Authenticated)
+	return was && is && before.person != nil && after.person == nil
 }
 
 func illegal(s State, e Event, why Reason) error {
@@ -85,7 +96,7 @@ func (g Guest) step(e Event) (Transition, error) {
 	case Redeem:
 		return redeem(g, e)
 	case Revoke:
-		return end(e.Reason, e.At, Happened{})
+		return end(e.Reason, e.At)
 	default:
 		return Transition{}, illegal(g, e, ReasonIllegal)
 	}
@@ -133,7 +144,7 @@ func (a Authenticating) prove(e Prove) (Transition, error) {
 		return Transition{}, err
 	}
 	switch {
-	case p.refused != "" && p.ended:
+	case p.over != "":
 		return to(Guest{}, p.effects(LoginRefused)...)
 	case p.refused != "":
 		return to(Authenticating{p.login}, p.effects("")...)
@@ -180,12 +191,8 @@ func (p Pending) step(e Event) (Transition, error) {
 	}
 }
 
-func end(why Reason, at time.Time, what Happened) (Transition, error) {
-	t := Transition{State: Ended{Reason: why, At: at}, Effects: []Effect{ClearValues{}}}
-	if what.What != "" {
-		t.Effects = append(t.Effects, what)
-	}
-	return t, nil
+func end(why Reason, at time.Time, what ...Effect) (Transition, error) {
+	return to(Ended{Reason: why, At: at}, slices.Concat([]Effect{ClearValues{}}, what)...)
 }
 
 // also puts effects before those of a transition.
@@ -346,7 +353,7 @@ type proof struct {
 	login    Login
 	factor   string
 	refused  Reason
-	ended    bool // the refusal ends the login
+	over     Reason // why the refusal ends the login; empty: it does not
 	complete bool
 }
 
@@ -358,13 +365,13 @@ func (p proof) effects(what Occurrence, first ...Effect) []Effect {
 		first = append(first, p.login.happened(FactorPassed, p.factor, ""))
 	}
 	if what != "" {
-		first = append(first, p.login.happened(what, "", p.refused))
+		first = append(first, p.login.happened(what, "", p.over))
 	}
 	return first
 }
 
 func (p proof) refuse(why Reason) proof {
-	p.refused, p.ended = why, true
+	p.refused, p.over = why, why
 	return p
 }
 
@@ -405,7 +412,11 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 	l.Challenge = nil
 	if refused != "" {
 		l.Failures++
-		return proof{login: l, factor: ev.Factor, refused: refused, ended: l.Failures >= MaxFailures}, nil
+		p := proof{login: l, factor: ev.Factor, refused: refused}
+		if l.Failures >= MaxFailures {
+			p.over = ReasonTooManyFailures
+		}
+		return p, nil
 	}
 	l.Subject = subject
 	l.Names = l.Names.with(ev.Names)
