@@ -80,11 +80,11 @@ func (a Authenticated) begin(e Begin) (Transition, error) {
 	if e.ID == "" || e.Method.Check() != nil || e.Method.EachRequest {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
+	if !e.Method.above(a.device) {
+		return Transition{}, illegal(a, e, ReasonNotOnOffer)
+	}
 	var start Subject
 	if e.Method.On != "" {
-		if a.device == nil || a.device.Method.Name != e.Method.On {
-			return Transition{}, illegal(a, e, ReasonNotOnOffer)
-		}
 		start.Tenant = a.device.Subject.Tenant
 	}
 	l := e.login(start)

@@ -107,6 +107,11 @@ func (m Method) leading() int {
 	return n
 }
 
+// above reports whether the method may be run where this device is: it names none, or the method that made it.
+func (m Method) above(device *Principal) bool {
+	return m.On == "" || device != nil && device.Method.Name == m.On
+}
+
 // Device reports whether the method yields a device principal: a step of it identifies a device.
 func (m Method) Device() bool {
 	return slices.ContainsFunc(m.Steps, func(s Step) bool {

@@ -459,7 +459,7 @@ func (s *story) holds(p authn.Principal) {
 		if secret == "" {
 			secret = ev.Factor + "\x00" + ev.Credential
 		}
-		if !ok || ev.Kind != f.Kind || ev.Ambient != f.Ambient || secrets[secret] || f.Tied && ev.Tie == nil || i > 0 && ev.At.Before(p.Evidence[i-1].At.Add(-time.Minute)) {
+		if !ok || ev.Kind != f.Kind || ev.Ambient != f.Ambient || secrets[secret] || f.Tied && ev.Tie == nil || i > 0 && ev.At.Before(p.Evidence[i-1].At) {
 			s.fail("step %d of %s is not met by %+v", i+1, p.Login, ev)
 		}
 		secrets[secret] = true

@@ -232,11 +232,18 @@ func redeem(s State, e Redeem) (Transition, error) {
 	return to(Pending{o}, Rotate{}, ClearValues{}, o.Login.happened(WorkflowBegun, "", ""))
 }
 
-// onboarding checks that the leading ambient steps of the method are proven, all of them, and by nobody but the invited.
+// onboarding checks that the method lets people in where s is, and that its leading ambient steps are proven, all of them,
+// and by nobody but the invited.
 func (e Redeem) onboarding(s State) (Onboarding, error) {
 	refuse := func(why Reason) (Onboarding, error) { return Onboarding{}, illegal(s, e, why) }
-	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Method.Check() != nil {
+	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Subject.Device || e.Method.Check() != nil || e.Method.EachRequest {
 		return refuse(ReasonIllegal)
+	}
+	if a, _ := s.(Authenticated); !e.Method.above(a.device) {
+		return refuse(ReasonNotOnOffer)
+	}
+	if !e.Deadline.IsZero() && !e.At.Before(e.Deadline) {
+		return refuse(ReasonExpired)
 	}
 	if len(e.Evidence) != e.Method.leading() {
 		return refuse(ReasonWrongStep)
@@ -387,6 +394,9 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 		return proof{}, illegal(s, e, ReasonWrongStep)
 	}
 	began := l.Began
+	if n := len(l.Evidence); n > 0 {
+		began = l.Evidence[n-1].At
+	}
 	if !ev.Ambient {
 		if why := l.Challenge.answered(ev.Factor, e.Challenge, e.At); why != "" {
 			return proof{}, illegal(s, e, why)
