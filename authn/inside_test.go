@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -172,5 +173,132 @@ func TestReplacedBothEnd(t *testing.T) {
 	}
 	if all := ended(after(personOnDevice(), begin(mAttendant, t0), issue(fPasskey, "c9", t0))); all[corpAlice] != 1 || len(all) != 1 {
 		t.Errorf("ended above a device that stays: %v", all)
+	}
+}
+
+// steppedUp is a session after a step-up by one piece of evidence.
+func steppedUp(t *testing.T, s authn.State, f authn.Factor, want authn.Requirement, change func(ev *authn.Evidence), at time.Time) authn.State {
+	t.Helper()
+	id := "up at " + at.String()
+	s = after(s, authn.BeginStepUp{At: at, ID: id, Steps: []authn.Step{one(f)}, Want: want})
+	e := prove(f, corpAlice, "", at)
+	if !f.Ambient {
+		s, e.Challenge = after(s, issue(f, id, at)), id
+	}
+	change(&e.Evidence)
+	got, err := authn.Apply(s, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why, no := got.Refusal(); no {
+		t.Fatalf("a step-up is refused: %s", why)
+	}
+	return got.State
+}
+
+func added(s authn.State) (credentials []string) {
+	for _, ev := range s.(authn.Authenticated).Principal().Added {
+		credentials = append(credentials, ev.Credential)
+	}
+	return credentials
+}
+
+func touch(ev *authn.Evidence) { ev.Strength.UserVerified = false }
+
+// The same passkey, first touched and then used with a PIN, is worth what it is worth with the PIN.
+func TestStepUpWithTheSameCredential(t *testing.T) {
+	m := authn.Method{Name: "touch", Steps: []authn.Step{one(fPasskey)}}
+	first := prove(fPasskey, corpAlice, "c1", t0)
+	touch(&first.Evidence)
+	s := after(authn.Guest{}, begin(m, t0), issue(fPasskey, "c1", t0), first)
+	s = steppedUp(t, s, fPasskey, authn.Requirement{AAL: 2, UserVerified: true}, func(*authn.Evidence) {}, t0)
+	if got, err := authn.Decode([]byte(bytesOf(t, s))); err != nil || got.(authn.Authenticated).Principal().Assurance().AAL != 2 {
+		t.Errorf("restored as %+v, %v", got, err)
+	}
+}
+
+// A step-up takes nothing away that an earlier one added: a weaker credential stands beside a stronger one, and so does a
+// weaker showing of the same.
+func TestStepUpTakesNothingAway(t *testing.T) {
+	s := after(authn.Guest{}, begin(mChoice, t0), prove(fCert, corpAlice, "", t0), issue(fCode, "c1", t0), prove(fCode, corpAlice, "c1", t0))
+	fKey := known["smartkey"]
+	as := func(credential string, change ...func(ev *authn.Evidence)) func(ev *authn.Evidence) {
+		return func(ev *authn.Evidence) {
+			ev.Credential = credential
+			for _, f := range change {
+				f(ev)
+			}
+		}
+	}
+	soft := func(ev *authn.Evidence) { ev.Strength.Hardware = false }
+	minute := func(n int) time.Time { return t0.Add(time.Duration(n) * time.Minute) }
+	fresh := authn.Requirement{MaxAge: time.Second}
+	for i, test := range []struct {
+		name   string
+		change func(ev *authn.Evidence)
+		want   []string
+	}{
+		{"a phone", as("phone", soft), []string{"phone"}},
+		{"the phone again", as("phone", soft), []string{"phone"}},
+		{"a key in hardware: the phone adds nothing to it", as("key"), []string{"key"}},
+		{"the phone, the weaker of the two", as("phone", soft), []string{"key", "phone"}},
+		{"the key, merely touched", as("key", touch), []string{"key", "phone", "key"}},
+		{"the key, merely touched again", as("key", touch), []string{"key", "phone", "key"}},
+		{"the key in full", as("key"), []string{"key"}},
+	} {
+		s = steppedUp(t, s, fKey, fresh, test.change, minute(i))
+		p := s.(authn.Authenticated).Principal()
+		if a := p.Assurance(); i >= 2 && (a.AAL != 3 || !a.Hardware) {
+			t.Errorf("%s: %+v is left", test.name, a)
+		}
+		if got := added(s); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v is added, want %v", test.name, got, test.want)
+		}
+		if !p.AuthenticatedAt().Equal(minute(i)) {
+			t.Errorf("%s: last acted at %v", test.name, p.AuthenticatedAt())
+		}
+	}
+}
+
+// What could be worth less by something else that is there is kept: a credential whose secret was shown as something known
+// too, an ambient one that does not age, one that carries a tie.
+func TestStepUpKeepsWhatCounts(t *testing.T) {
+	same := func(credential, key string) func(ev *authn.Evidence) {
+		return func(ev *authn.Evidence) { ev.Credential, ev.Key = credential, key }
+	}
+	token := authn.Factor{Name: "token", Kind: "otp", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}}
+	s := after(authn.Guest{}, begin(authn.Method{Name: "code", Steps: []authn.Step{one(fCode)}}, t0), issue(fCode, "c1", t0), func() authn.Event {
+		e := prove(fCode, corpAlice, "c1", t0)
+		e.Evidence.Key = "shared"
+		return e
+	}())
+	s = steppedUp(t, s, token, authn.Requirement{AAL: 2}, same("apart", "apart"), t0)
+	s = steppedUp(t, s, token, authn.Requirement{AAL: 2}, same("shared", "shared"), t0.Add(time.Minute))
+	s = steppedUp(t, s, fCert, authn.Requirement{}, same("old certificate", "old"), t0.Add(2*time.Minute))
+	s = steppedUp(t, s, fCert, authn.Requirement{}, same("new certificate", "new"), t0.Add(3*time.Minute))
+	if got, want := added(s), []string{"apart", "shared", "old certificate", "new certificate"}; !slices.Equal(got, want) {
+		t.Errorf("added %v, want %v", got, want)
+	}
+	if a := s.(authn.Authenticated).Principal().Assurance(); a.AAL != 2 {
+		t.Errorf("a step-up took assurance away: %+v", a)
+	}
+}
+
+// However often somebody steps up, by whatever secrets, what is added stays small, and the newest is in it.
+func TestStepUpsStayFew(t *testing.T) {
+	plain := authn.Factor{Name: "token", Kind: "jwt", Ambient: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}}
+	s := person()
+	for i := range 20 {
+		s = steppedUp(t, s, plain, authn.Requirement{}, func(ev *authn.Evidence) { ev.Credential = fmt.Sprint(i) }, t0.Add(time.Duration(i)*time.Second))
+	}
+	if got := added(s); !slices.Equal(got, []string{"19"}) {
+		t.Errorf("added %v", got)
+	}
+	s = person()
+	for i := range 100 {
+		s = steppedUp(t, s, fCert, authn.Requirement{}, func(ev *authn.Evidence) { ev.Credential = fmt.Sprint(i) }, t0.Add(time.Duration(i)*time.Second))
+	}
+	if got := added(s); len(got) > 32 || got[len(got)-1] != "99" {
+		t.Errorf("added %v", got)
 	}
 }

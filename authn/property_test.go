@@ -138,6 +138,10 @@ func (s *story) someProof(l authn.Login, f authn.Factor) authn.Event {
 		} else {
 			e.Evidence.Kind = "other"
 		}
+	case 11, 12, 13, 14:
+		e.Evidence.Credential = pick(s, "credential", "one", "two", "three")
+		e.Evidence.Strength.UserVerified = e.Evidence.Strength.UserVerified && coin.Draw(s.T, "verified")
+		e.Evidence.Strength.Hardware = e.Evidence.Strength.Hardware && coin.Draw(s.T, "in hardware")
 	case 5, 6:
 		e.Evidence.Expires = e.At.Add(pick(s, "expires", 0, time.Second, 4*time.Minute, 20*time.Minute, 48*time.Hour))
 	}
@@ -375,6 +379,12 @@ func (s *story) gains(live authn.State, e authn.Event, got authn.Transition) {
 		if !rotated {
 			s.fail("%s grew and kept its secret", p.Login)
 		}
+		if old >= 0 {
+			had, has := was[old].Assurance(), p.Assurance()
+			if has.AAL < had.AAL || had.PhishingResistant && !has.PhishingResistant || had.Hardware && !has.Hardware || had.UserVerified && !has.UserVerified {
+				s.fail("a step-up took from %s: %+v\n%+v", p.Login, was[old].All(), p.All())
+			}
+		}
 		if a, ok := live.(authn.Authenticated); ok && old >= 0 {
 			if up, ok := a.Running().(authn.StepUp); !ok || !p.Meets(up.Want, last.At) || p.Subject != was[old].Subject {
 				s.fail("%s was stepped up to something else: %+v", p.Login, p.Added)
@@ -489,7 +499,9 @@ func (s *story) holds(p authn.Principal) {
 		}
 	}
 	for i, ev := range p.Added {
-		if slices.ContainsFunc(p.Added[:i], func(o authn.Evidence) bool { return o.Factor == ev.Factor }) || ev.At.Before(p.Made.Add(-time.Minute)) {
+		if slices.ContainsFunc(p.Added[:i], func(o authn.Evidence) bool {
+			return o.Factor == ev.Factor && o.Credential == ev.Credential && o.Key == ev.Key && o.Strength == ev.Strength && !o.At.After(ev.At)
+		}) || ev.At.Before(p.Made.Add(-time.Minute)) {
 			s.fail("%s has added %+v", p.Login, p.Added)
 		}
 	}

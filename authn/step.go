@@ -453,8 +453,8 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 	var p Principal
 	if up != nil {
 		p = *up
-		for _, ev := range l.Evidence {
-			p.Added = append(slices.DeleteFunc(slices.Clone(p.Added), func(o Evidence) bool { return o.Factor == ev.Factor }), ev)
+		for i := range l.Evidence {
+			p.Added = p.withAdded(&l.Evidence[i])
 		}
 		p.Deadline = earliest(p.Deadline, expiries(l.Evidence)...)
 	} else {
