@@ -76,6 +76,7 @@ func TestAssess(t *testing.T) {
 		{"one secret that was worth nothing at first", []authn.Evidence{keyed(nothing, password.Key), password}, "1 [pwd]"},
 		{"one secret shown as known and as had, and another had", []authn.Evidence{password, keyed(totp, password.Key), touchKey}, "2ph [pwd hwk user mfa]"},
 		{"one secret shown as had and as known, and another had", []authn.Evidence{keyed(totp, password.Key), password, touchKey}, "2ph [otp hwk user mfa]"},
+		{"one credential that is had and known", []authn.Evidence{worth("card", authn.Strength{Category: authn.Have | authn.Know}, "sc")}, "2 [sc mfa]"},
 		{"two secrets, each shown as had and as known", []authn.Evidence{totp, keyed(password, totp.Key), touchKey, keyed(password, touchKey.Key)}, "2ph [otp hwk user mfa]"},
 		{"values of a stronger showing come with it", []authn.Evidence{password, values(touched(hardKey), "hwk"), values(hardKey, "pin", "user")}, "3phu [pwd hwk pin user mfa]"},
 		{"what is worth nothing adds nothing", []authn.Evidence{nothing, password, totp}, "2 [pwd otp mfa]"},

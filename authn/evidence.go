@@ -62,6 +62,11 @@ type Evidence struct {
 	Tie        *Tie      `json:"tie,omitempty"`
 }
 
+// lasts reports whether the evidence is not over before a deadline is.
+func (e *Evidence) lasts(deadline time.Time) bool {
+	return e.Expires.IsZero() || !deadline.After(e.Expires)
+}
+
 // sameSecret reports whether two pieces of evidence rest on one secret.
 func (e *Evidence) sameSecret(o *Evidence) bool {
 	if e.Key != "" || o.Key != "" {

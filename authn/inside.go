@@ -95,8 +95,11 @@ func (a Authenticated) begin(e Begin) (Transition, error) {
 	return to(a.with(SignOn{l}), effects...)
 }
 
+// stepUpName is the name of every step-up's method.
+const stepUpName = "step-up"
+
 func (a Authenticated) beginStepUp(e BeginStepUp) (Transition, error) {
-	m := Method{Name: "step-up", Steps: slices.Clip(e.Steps), Login: e.Login}
+	m := Method{Name: stepUpName, Steps: slices.Clip(e.Steps), Login: e.Login}
 	if a.person == nil || e.ID == "" || m.Check() != nil {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}

@@ -261,7 +261,7 @@ func TestStepUpTakesNothingAway(t *testing.T) {
 }
 
 // What could be worth less by something else that is there is kept: a credential whose secret was shown as something known
-// too, an ambient one that does not age, one that carries a tie.
+// too, one that came when the factor was asked for where it now comes by itself, one that carries a tie, a newer one.
 func TestStepUpKeepsWhatCounts(t *testing.T) {
 	same := func(credential, key string) func(ev *authn.Evidence) {
 		return func(ev *authn.Evidence) { ev.Credential, ev.Key = credential, key }
@@ -276,7 +276,10 @@ func TestStepUpKeepsWhatCounts(t *testing.T) {
 	s = steppedUp(t, s, token, authn.Requirement{AAL: 2}, same("shared", "shared"), t0.Add(time.Minute))
 	s = steppedUp(t, s, fCert, authn.Requirement{}, same("old certificate", "old"), t0.Add(2*time.Minute))
 	s = steppedUp(t, s, fCert, authn.Requirement{}, same("new certificate", "new"), t0.Add(3*time.Minute))
-	if got, want := added(s), []string{"apart", "shared", "old certificate", "new certificate"}; !slices.Equal(got, want) {
+	byItself := authn.Factor{Name: "token", Kind: "otp", Ambient: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}}
+	s = steppedUp(t, s, byItself, authn.Requirement{}, same("apart", "apart"), t0.Add(4*time.Minute))
+	s = steppedUp(t, s, byItself, authn.Requirement{}, same("a clock behind", "apart"), t0.Add(3*time.Minute))
+	if got, want := added(s), []string{"apart", "shared", "old certificate", "new certificate", "apart", "a clock behind"}; !slices.Equal(got, want) {
 		t.Errorf("added %v, want %v", got, want)
 	}
 	if a := s.(authn.Authenticated).Principal().Assurance(); a.AAL != 2 {

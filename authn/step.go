@@ -224,6 +224,13 @@ func (m Method) loginTime() time.Duration {
 	return DefaultLoginTime
 }
 
+func (m Method) absolute() time.Duration {
+	if m.Session.Absolute > 0 {
+		return m.Session.Absolute
+	}
+	return DefaultAbsolute
+}
+
 func redeem(s State, e Redeem) (Transition, error) {
 	o, err := e.onboarding(s)
 	if err != nil {
@@ -458,12 +465,8 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 		}
 		p.Deadline = earliest(p.Deadline, expiries(l.Evidence)...)
 	} else {
-		absolute := l.Method.Session.Absolute
-		if absolute <= 0 {
-			absolute = DefaultAbsolute
-		}
 		p = Principal{Subject: l.Subject, Names: l.Names.with(c.Names), Method: l.Method, Evidence: l.Evidence, Login: l.ID, Made: e.At,
-			Deadline: earliest(e.At.Add(absolute), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
+			Deadline: earliest(e.At.Add(l.Method.absolute()), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
 	}
 	if why := p.sound(); why != "" {
 		return Principal{}, why
@@ -482,32 +485,54 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 }
 
 // sound says what is wrong with a principal whoever made or stored it; empty: its evidence satisfies its pinned method,
-// step by step, and names its subject.
-func (p Principal) sound() Reason {
-	if p.Method.Check() != nil || len(p.Evidence) != len(p.Method.Steps) {
+// step by step and in time, names its subject, and lasts as long as it does.
+func (p *Principal) sound() Reason {
+	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
 		return ReasonWrongStep
+	}
+	// The login began at its first evidence at the latest, and was not over when it made the principal.
+	end := p.Made.Add(p.Method.absolute())
+	if !p.Made.Before(p.Evidence[0].At.Add(p.Method.loginTime())) || p.Deadline.After(end) {
+		return ReasonExpired
 	}
 	// Above a device, the person's tenant is the device's, and the person's own evidence may name no tenant.
 	var subject Subject
 	if p.Method.On != "" {
 		subject.Tenant = p.Subject.Tenant
 	}
+	var seen time.Time
 	for i, step := range p.Method.Steps {
-		ev := p.Evidence[i]
-		if why := step.accepts(ev, time.Time{}, ev.At); why != "" {
+		ev := &p.Evidence[i]
+		if why := step.accepts(*ev, seen, ev.At); why != "" {
 			return why
 		}
-		if shown(p.Evidence[:i], &ev) {
+		if ev.At.After(p.Made) {
+			return ReasonWrongStep
+		}
+		if !ev.lasts(p.Deadline) {
+			return ReasonEvidenceExpired
+		}
+		if shown(p.Evidence[:i], ev) {
 			return ReasonRepeated
 		}
+		seen = ev.At
 		var err error
 		if subject, err = subject.Narrow(ev.Subject); err != nil {
 			return ReasonSubject
 		}
 	}
-	for _, ev := range p.Added {
-		if _, err := p.Subject.Narrow(ev.Subject); err != nil {
+	if len(p.Added) > maxAdded || p.Subject.Device && len(p.Added) > 0 {
+		return ReasonWrongStep
+	}
+	for i := range p.Added {
+		ev := &p.Added[i]
+		switch _, err := p.Subject.Narrow(ev.Subject); {
+		case err != nil:
 			return ReasonSubject
+		case ev.Factor == "" || !ev.At.Before(end):
+			return ReasonWrongStep
+		case !ev.lasts(p.Deadline) || !ev.Expires.IsZero() && !ev.At.Before(ev.Expires):
+			return ReasonEvidenceExpired
 		}
 	}
 	if subject != p.Subject {
