@@ -31,6 +31,12 @@ var (
 
 func ambient(e authn.Evidence) authn.Evidence { e.Ambient = true; return e }
 
+func touched(e authn.Evidence) authn.Evidence { e.Strength.UserVerified = false; return e }
+
+func keyed(e authn.Evidence, key string) authn.Evidence { e.Key = key; return e }
+
+func values(e authn.Evidence, amr ...string) authn.Evidence { e.AMR = amr; return e }
+
 func again(e authn.Evidence, as string) authn.Evidence { e.Factor, e.Credential = as, as; return e }
 
 func TestAssess(t *testing.T) {
@@ -65,6 +71,14 @@ func TestAssess(t *testing.T) {
 		{"one secret shown twice", []authn.Evidence{password, again(password, "the same")}, "1 [pwd]"},
 		{"one secret shown as known and as had", []authn.Evidence{password, func() authn.Evidence { e := totp; e.Key = password.Key; return e }()}, "1 [pwd]"},
 		{"one credential without a key, twice", []authn.Evidence{unkeyed(totp, "c"), unkeyed(totp, "c")}, "1 [otp]"},
+		{"one secret, the second time with its holder verified", []authn.Evidence{touched(hardKey), hardKey}, "3phu [hwk user mfa]"},
+		{"and then without", []authn.Evidence{hardKey, touched(hardKey)}, "3phu [hwk user mfa]"},
+		{"one secret that was worth nothing at first", []authn.Evidence{keyed(nothing, password.Key), password}, "1 [pwd]"},
+		{"one secret shown as known and as had, and another had", []authn.Evidence{password, keyed(totp, password.Key), touchKey}, "2ph [pwd hwk user mfa]"},
+		{"one secret shown as had and as known, and another had", []authn.Evidence{keyed(totp, password.Key), password, touchKey}, "2ph [otp hwk user mfa]"},
+		{"one credential that is had and known", []authn.Evidence{worth("card", authn.Strength{Category: authn.Have | authn.Know}, "sc")}, "2 [sc mfa]"},
+		{"two secrets, each shown as had and as known", []authn.Evidence{totp, keyed(password, totp.Key), touchKey, keyed(password, touchKey.Key)}, "2ph [otp hwk user mfa]"},
+		{"values of a stronger showing come with it", []authn.Evidence{password, values(touched(hardKey), "hwk"), values(hardKey, "pin", "user")}, "3phu [pwd hwk pin user mfa]"},
 		{"what is worth nothing adds nothing", []authn.Evidence{nothing, password, totp}, "2 [pwd otp mfa]"},
 	} {
 		a := authn.Assess(test.evidence...)
@@ -94,15 +108,15 @@ var anyEvidence = rapid.Custom(func(t *rapid.T) authn.Evidence {
 	return e
 })
 
-// distinct is evidence of which no two pieces rest on one secret. Which of two such pieces counts depends on their order.
-var distinct = rapid.SliceOfNDistinct(anyEvidence, 0, 5, func(e authn.Evidence) string { return e.Key })
+// some is evidence of which several pieces may rest on one secret.
+var some = rapid.SliceOfN(anyEvidence, 0, 7)
 
 // withoutAMR leaves what does not depend on the order.
 func withoutAMR(a authn.Assurance) string { a.AMR = nil; return fmt.Sprintf("%+v", a) }
 
 func TestAssessProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		all := distinct.Draw(t, "evidence")
+		all := some.Draw(t, "evidence")
 		a := authn.Assess(all...)
 		if b := authn.Assess(rapid.Permutation(all).Draw(t, "in another order")...); withoutAMR(a) != withoutAMR(b) {
 			t.Errorf("the order matters: %+v, %+v", a, b)
@@ -209,6 +223,20 @@ func TestMetBy(t *testing.T) {
 	} {
 		if got := test.r.MetBy(test.evidence, t0); got != test.want {
 			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+// What a guard asks on each request costs no memory, whatever it asks.
+func TestMetByDoesNotAllocate(t *testing.T) {
+	all := []authn.Evidence{ambient(softCert), touched(hardKey), password, hardKey}
+	for _, r := range []authn.Requirement{{AAL: 3}, {AAL: 2, PhishingResistant: true, MaxAge: time.Minute}, {Factors: []string{"cert", "password"}, MaxAge: time.Hour}} {
+		if n := testing.AllocsPerRun(100, func() {
+			if !r.MetBy(all, t0) {
+				t.Fatalf("%+v is not met", r)
+			}
+		}); n != 0 {
+			t.Errorf("%+v costs %v allocations", r, n)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -94,7 +95,7 @@ func (p *Principal) put(b []byte) {
 	if p == nil {
 		return
 	}
-	a := p.Assurance()
+	a := measure(p.All(), 0, time.Time{})
 	b[0], b[1] = 1, byte(a.AAL)
 	tie, tied := p.Tie()
 	for i, on := range []bool{a.PhishingResistant, a.Hardware, a.UserVerified, tied} {
@@ -142,18 +143,14 @@ type body struct {
 // Encode writes a state for a store: the fixed header, then the rest.
 func Encode(s State) ([]byte, error) {
 	var b body
-	var until time.Time
-	var epoch uint64
-	running := false
 	switch s := s.(type) {
 	case Guest:
 	case Authenticating:
-		b.Login, until, running = &s.Login, s.Login.Deadline, true
+		b.Login = &s.Login
 	case Pending:
-		b.Onboarding, until, running = &s.Onboarding, s.Onboarding.Login.Deadline, true
+		b.Onboarding = &s.Onboarding
 	case Authenticated:
 		b.Person, b.Device = s.person, s.device
-		until, running, epoch = runningDeadline(s.running), s.running != nil, s.Principal().Epoch
 		switch r := s.running.(type) {
 		case nil:
 		case StepUp:
@@ -177,19 +174,43 @@ func Encode(s State) ([]byte, error) {
 		return nil, fmt.Errorf("authn: %w", err)
 	}
 	out := make([]byte, HeaderSize, HeaderSize+len(rest))
-	out[0], out[1], out[2] = magic, version, s.Kind().code()
-	if running {
-		out[3] = 1
-	}
-	putTime(out[8:], until)
-	binary.BigEndian.PutUint64(out[16:], epoch)
-	b.Person.put(out[24:])
-	b.Device.put(out[72:])
+	b.header((*[HeaderSize]byte)(out), s.Kind())
 	return append(out, rest...), nil
 }
 
-// Decode restores a state. Restoring is not making: a record whose evidence does not satisfy its pinned method, step by
-// step, or whose header tells another story than its body, is refused with [ErrRecord].
+// header writes what the fixed header says of a body.
+func (b *body) header(out *[HeaderSize]byte, kind StateKind) {
+	var until time.Time
+	switch {
+	case b.Login != nil:
+		until = b.Login.Deadline
+	case b.Onboarding != nil:
+		until = b.Onboarding.Login.Deadline
+	case b.StepUp != nil:
+		until = b.StepUp.Login.Deadline
+	case b.SignOn != nil:
+		until = b.SignOn.Login.Deadline
+	case b.Enrolling != nil:
+		until = b.Enrolling.Challenge.Expires
+	}
+	out[0], out[1], out[2] = magic, version, kind.code()
+	if b.Login != nil || b.Onboarding != nil || b.StepUp != nil || b.SignOn != nil || b.Enrolling != nil {
+		out[3] = 1
+	}
+	putTime(out[8:], until)
+	switch {
+	case b.Person != nil:
+		binary.BigEndian.PutUint64(out[16:], b.Person.Epoch)
+	case b.Device != nil:
+		binary.BigEndian.PutUint64(out[16:], b.Device.Epoch)
+	}
+	b.Person.put(out[24:])
+	b.Device.put(out[72:])
+}
+
+// Decode restores a state. Restoring is not making: a record that no sequence of events leads to, because its evidence does
+// not satisfy its pinned method step by step and in time, something in it outlives what bounds it, or it runs where it could
+// not have been begun, is refused with [ErrRecord]; and so is one whose header tells another story than its body.
 func Decode(b []byte) (State, error) {
 	h, err := ReadHeader(b)
 	if err != nil {
@@ -203,8 +224,8 @@ func Decode(b []byte) (State, error) {
 	if !ok {
 		return nil, ErrRecord
 	}
-	again, err := Encode(s)
-	if err != nil || string(again[:HeaderSize]) != string(b[:HeaderSize]) {
+	var again [HeaderSize]byte
+	if in.header(&again, h.State); again != [HeaderSize]byte(b) {
 		return nil, ErrRecord
 	}
 	return s, nil
@@ -217,13 +238,13 @@ func (b body) state(kind StateKind) (State, bool) {
 		return Guest{}, b == body{}
 	case KindAuthenticating:
 		l := b.Login
-		if l == nil || b != (body{Login: l}) || !l.sound(Subject{}) {
+		if l == nil || b != (body{Login: l}) || l.Method.On != "" || !l.sound(Subject{}) {
 			return nil, false
 		}
 		return Authenticating{*l}, true
 	case KindPending:
 		o := b.Onboarding
-		if o == nil || b != (body{Onboarding: o}) || !o.sound() {
+		if o == nil || b != (body{Onboarding: o}) || !o.sound(nil) {
 			return nil, false
 		}
 		return Pending{*o}, true
@@ -260,24 +281,24 @@ func (b body) authenticated() (State, bool) {
 	switch {
 	case b.StepUp != nil:
 		a.running, only.StepUp = *b.StepUp, b.StepUp
-		ok = a.person != nil && b.StepUp.Login.sound(a.person.Subject)
+		ok = a.person != nil && b.StepUp.sound(a.person)
 	case b.SignOn != nil:
 		a.running, only.SignOn = *b.SignOn, b.SignOn
-		ok = a.soundSignOn(b.SignOn.Login)
+		ok = a.soundSignOn(&b.SignOn.Login)
 	case b.Enrolling != nil:
 		a.running, only.Enrolling = *b.Enrolling, b.Enrolling
-		ok = a.person != nil
+		ok = a.person != nil && b.Enrolling.Challenge.sound(a.person.Deadline)
 	case b.Onboarding != nil:
 		a.running, only.Onboarding = *b.Onboarding, b.Onboarding
-		ok = a.person == nil && b.Onboarding.sound() && b.Onboarding.Login.Subject.Tenant == a.device.Subject.Tenant
+		ok = a.person == nil && b.Onboarding.sound(a.device) && b.Onboarding.Login.Subject.Tenant == a.device.Subject.Tenant
 	}
 	return a, ok && b == only
 }
 
-func (a Authenticated) soundSignOn(l Login) bool {
+func (a Authenticated) soundSignOn(l *Login) bool {
 	var start Subject
-	if on := l.Method.On; on != "" {
-		if a.device == nil || a.device.Method.Name != on {
+	if l.Method.On != "" {
+		if !l.Method.above(a.device) {
 			return false
 		}
 		start.Tenant = a.device.Subject.Tenant
@@ -285,22 +306,46 @@ func (a Authenticated) soundSignOn(l Login) bool {
 	return l.sound(start)
 }
 
-// sound reports whether a stored login under way is one that [Apply] could have left: its evidence satisfies the steps
-// passed, a step is left, and from start the evidence leads to its subject.
-func (l Login) sound(start Subject) bool {
-	return len(l.Evidence) < len(l.Method.Steps) && l.leadsTo(start)
+// sound reports whether a stored step-up is one of that person.
+func (s *StepUp) sound(person *Principal) bool {
+	l := &s.Login
+	m := Method{Name: stepUpName, Steps: l.Method.Steps, Login: l.Method.Login}
+	return l.Method.same(&m) && !l.Deadline.After(person.Deadline) && l.sound(person.Subject)
 }
 
-// leadsTo is sound for a login that may have no step left.
-func (l Login) leadsTo(start Subject) bool {
-	if l.Method.Check() != nil || len(l.Evidence) > len(l.Method.Steps) || l.Failures < 0 || l.Failures >= MaxFailures {
+// same compares all of two methods but their steps.
+func (m *Method) same(o *Method) bool {
+	return m.Name == o.Name && m.Session == o.Session && m.Login == o.Login && m.On == o.On && m.EachRequest == o.EachRequest
+}
+
+// sound reports whether a stored login under way is one that [Apply] could have left: its evidence satisfies the steps
+// passed, from start it leads to the login's subject, a step is left, and what is open is a challenge of that step.
+func (l *Login) sound(start Subject) bool {
+	step, ok := l.Next()
+	if !ok || !l.leadsTo(start) {
 		return false
 	}
+	if l.Challenge == nil {
+		return true
+	}
+	f, ok := step.Allows(l.Challenge.Factor)
+	return ok && !f.Ambient && l.Challenge.sound(l.Deadline)
+}
+
+// leadsTo is sound for a login that may have no step left: each piece of evidence is that of a step, from after the one
+// before it, between the login's beginning and its deadline.
+func (l *Login) leadsTo(start Subject) bool {
+	if l.ID == "" || l.Method.Check() != nil || l.Method.EachRequest || len(l.Evidence) > len(l.Method.Steps) || l.Failures < 0 || l.Failures >= MaxFailures ||
+		l.Deadline.After(l.Began.Add(l.Method.loginTime())) {
+		return false
+	}
+	seen := l.Began
 	for i := range l.Evidence {
-		ev := l.Evidence[i]
-		if l.Method.Steps[i].accepts(ev, time.Time{}, ev.At) != "" || shown(l.Evidence[:i], &ev) {
+		ev := &l.Evidence[i]
+		if l.Method.Steps[i].accepts(*ev, seen, ev.At) != "" || !ev.At.Before(l.Deadline) || shown(l.Evidence[:i], ev) {
 			return false
 		}
+		seen = ev.At
 		var err error
 		if start, err = start.Narrow(ev.Subject); err != nil {
 			return false
@@ -309,9 +354,23 @@ func (l Login) leadsTo(start Subject) bool {
 	return start == l.Subject
 }
 
-// sound reports whether a stored workflow is one that [Apply] could have opened: exactly the leading ambient steps of its
-// method are proven, of the invited user.
-func (o Onboarding) sound() bool {
-	l := o.Login
-	return l.Subject.User != "" && l.leadsTo(l.Subject) && len(l.Evidence) == l.Method.leading()
+// sound reports whether a stored challenge is one that could be open in something with that deadline.
+func (c *Challenge) sound(deadline time.Time) bool {
+	return c.ID != "" && c.Factor != "" && !c.Expires.IsZero() && !c.Expires.After(deadline)
+}
+
+// sound reports whether a stored workflow is one that [Apply] could have opened above the device, or where there is none:
+// exactly the leading ambient steps of its method are proven, with one request, of the invited user.
+func (o *Onboarding) sound(device *Principal) bool {
+	l := &o.Login
+	if o.Workflow != WorkflowEnrol || o.Invitation == "" || len(o.Factors) == 0 || l.Subject.User == "" || l.Subject.Device || l.Challenge != nil || l.Failures != 0 ||
+		!l.Method.above(device) || !l.leadsTo(l.Subject) || len(l.Evidence) != l.Method.leading() {
+		return false
+	}
+	for i := range l.Evidence {
+		if ev := &l.Evidence[i]; !ev.At.Equal(l.Began) || !ev.lasts(l.Deadline) {
+			return false
+		}
+	}
+	return o.Challenge == nil || slices.Contains(o.Factors, o.Challenge.Factor) && o.Challenge.sound(l.Deadline)
 }

@@ -23,6 +23,11 @@ type Strength struct {
 	UserVerified      bool     `json:"user_verified,omitempty"`      // the authenticator checked its holder (PIN or biometrics)
 }
 
+// covers reports whether s is worth all that o is.
+func (s Strength) covers(o Strength) bool {
+	return s.Category&o.Category == o.Category && (s.PhishingResistant || !o.PhishingResistant) && (s.Hardware || !o.Hardware) && (s.UserVerified || !o.UserVerified)
+}
+
 // Bind says which certificate may carry on a session that was won with one.
 type Bind string
 
@@ -61,6 +66,11 @@ type Evidence struct {
 	Tie        *Tie      `json:"tie,omitempty"`
 }
 
+// lasts reports whether the evidence is not over before a deadline is.
+func (e *Evidence) lasts(deadline time.Time) bool {
+	return e.Expires.IsZero() || !deadline.After(e.Expires)
+}
+
 // sameSecret reports whether two pieces of evidence rest on one secret.
 func (e *Evidence) sameSecret(o *Evidence) bool {
 	if e.Key != "" || o.Key != "" {
@@ -94,13 +104,14 @@ type Assurance struct {
 //   - AAL 2: something had, and with it something known or a holder verified by the authenticator itself.
 //   - AAL 3: AAL 2, of which one interactive credential is phishing resistant and proven to be in hardware.
 //
-// Evidence of one secret counts once. AMR values come in the order of the evidence, each once, with "mfa" behind them
-// where more than one category was shown.
+// Evidence of one secret counts once, at its best, whichever of it came first. AMR values come in the order of the
+// evidence, each once, with "mfa" behind them where more than one category was shown; those of a secret that was shown
+// before come only with a stronger showing.
 func Assess(evidence ...Evidence) Assurance {
-	a := measure(evidence)
+	a := measure(evidence, 0, time.Time{})
 	a.AMR = []string{}
 	for i := range evidence {
-		if !counts(evidence, i) {
+		if !tells(evidence, i) {
 			continue
 		}
 		for _, v := range evidence[i].AMR {
@@ -115,21 +126,33 @@ func Assess(evidence ...Evidence) Assurance {
 	return a
 }
 
-// counts reports whether a piece of evidence is worth anything beside those before it.
-func counts(evidence []Evidence, i int) bool {
-	return evidence[i].Strength.Category != 0 && !shown(evidence[:i], &evidence[i])
+// tells reports whether a piece of evidence says more than those before it that rest on its secret.
+func tells(evidence []Evidence, i int) bool {
+	e := &evidence[i]
+	for j := range evidence[:i] {
+		o := &evidence[j]
+		if o.Strength.Category != 0 && o.sameSecret(e) && (o.Strength.covers(e.Strength) || !e.Strength.covers(o.Strength)) {
+			return false
+		}
+	}
+	return e.Strength.Category != 0
 }
 
-// measure is Assess without the AMR values. It does not allocate.
-func measure(evidence []Evidence) Assurance {
+// stale reports whether a maximum age leaves a piece of evidence out. Ambient evidence does not age, and zero is any age.
+func (e *Evidence) stale(age time.Duration, now time.Time) bool {
+	return age > 0 && !e.Ambient && now.Sub(e.At) > age
+}
+
+// measure is Assess without the AMR values, of evidence that is not stale. It does not allocate.
+func measure(evidence []Evidence, age time.Duration, now time.Time) Assurance {
 	var a Assurance
 	var categories Category
 	var strongest bool
 	for i := range evidence {
-		if !counts(evidence, i) {
+		s := evidence[i].Strength
+		if s.Category == 0 || evidence[i].stale(age, now) {
 			continue
 		}
-		s := evidence[i].Strength
 		categories |= s.Category
 		a.PhishingResistant = a.PhishingResistant || s.PhishingResistant
 		a.Hardware = a.Hardware || s.Hardware
@@ -138,7 +161,7 @@ func measure(evidence []Evidence) Assurance {
 	}
 	switch {
 	case categories == 0:
-	case categories&Have != 0 && (categories&Know != 0 || a.UserVerified):
+	case categories&Have != 0 && (a.UserVerified || categories&Know != 0 && apart(evidence, age, now)):
 		a.AAL = 2
 		if strongest {
 			a.AAL = 3
@@ -147,4 +170,50 @@ func measure(evidence []Evidence) Assurance {
 		a.AAL = 1
 	}
 	return a
+}
+
+// apart reports whether something had and something known are there that do not rest on one secret shown twice.
+func apart(evidence []Evidence, age time.Duration, now time.Time) bool {
+	for i := range evidence {
+		had := &evidence[i]
+		if had.Strength.Category&Have == 0 || had.stale(age, now) {
+			continue
+		}
+		for j := range evidence {
+			knew := &evidence[j]
+			if knew.Strength.Category&Know != 0 && !knew.stale(age, now) && (i == j || !knew.sameSecret(had)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxAdded bounds what step-ups add to a principal.
+const maxAdded = 32
+
+// withAdded is what step-ups added to the principal, with one more piece. What adds nothing to the new piece goes; were
+// there too many all the same, the oldest would.
+func (p *Principal) withAdded(e *Evidence) []Evidence {
+	added := make([]Evidence, 0, len(p.Added)+1)
+	free := !e.knownOtherwise(p.Evidence) && !e.knownOtherwise(p.Added)
+	for i := range p.Added {
+		o := &p.Added[i]
+		outdone := o.Factor == e.Factor && o.Ambient == e.Ambient && !o.At.After(e.At) && e.Strength.covers(o.Strength)
+		if !outdone || !o.sameSecret(e) && (!free || o.Tie != nil) {
+			added = append(added, *o)
+		}
+	}
+	added = append(added, *e)
+	return added[max(0, len(added)-maxAdded):]
+}
+
+// knownOtherwise reports whether the secret of e was shown as something of a category that e is not.
+func (e *Evidence) knownOtherwise(evidence []Evidence) bool {
+	for i := range evidence {
+		if evidence[i].Strength.Category&^e.Strength.Category != 0 && evidence[i].sameSecret(e) {
+			return true
+		}
+	}
+	return false
 }

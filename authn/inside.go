@@ -29,13 +29,13 @@ func (a Authenticated) step(e Event) (Transition, error) {
 		return to(a.with(nil), a.abandoned(ReasonCancelled)...)
 	case SignOut:
 		if a.person != nil && a.device != nil && !e.All {
-			gone := a.person.happened(SessionEnded, "", ReasonSignedOut)
+			effects := slices.Concat([]Effect{Rotate{}, ClearValues{}}, a.abandoned(ReasonSignedOut), gone(ReasonSignedOut, a.person))
 			a.person = nil
-			return to(a.with(nil), Rotate{}, ClearValues{}, gone)
+			return to(a.with(nil), effects...)
 		}
-		return end(ReasonSignedOut, e.At, a.Principal().happened(SessionEnded, "", ReasonSignedOut))
+		return end(ReasonSignedOut, e.At, a.over(ReasonSignedOut)...)
 	case Revoke:
-		return end(e.Reason, e.At, a.Principal().happened(SessionEnded, "", e.Reason))
+		return end(e.Reason, e.At, a.over(e.Reason)...)
 	default:
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
@@ -60,16 +60,31 @@ func (a Authenticated) abandoned(why Reason) []Effect {
 	}
 }
 
+// gone is what is said of principals that a session has no longer.
+func gone(why Reason, all ...*Principal) (effects []Effect) {
+	for _, p := range all {
+		if p != nil {
+			effects = append(effects, p.happened(SessionEnded, "", why))
+		}
+	}
+	return effects
+}
+
+// over is what is said of a session that ends: first of what ran inside, then of whoever was in it.
+func (a Authenticated) over(why Reason) []Effect {
+	return append(a.abandoned(why), gone(why, a.person, a.device)...)
+}
+
 // begin starts a login inside the session. A method that runs on a device starts from the device's tenant.
 func (a Authenticated) begin(e Begin) (Transition, error) {
 	if e.ID == "" || e.Method.Check() != nil || e.Method.EachRequest {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
+	if !e.Method.above(a.device) {
+		return Transition{}, illegal(a, e, ReasonNotOnOffer)
+	}
 	var start Subject
 	if e.Method.On != "" {
-		if a.device == nil || a.device.Method.Name != e.Method.On {
-			return Transition{}, illegal(a, e, ReasonNotOnOffer)
-		}
 		start.Tenant = a.device.Subject.Tenant
 	}
 	l := e.login(start)
@@ -80,8 +95,11 @@ func (a Authenticated) begin(e Begin) (Transition, error) {
 	return to(a.with(SignOn{l}), effects...)
 }
 
+// stepUpName is the name of every step-up's method.
+const stepUpName = "step-up"
+
 func (a Authenticated) beginStepUp(e BeginStepUp) (Transition, error) {
-	m := Method{Name: "step-up", Steps: slices.Clip(e.Steps), Login: e.Login}
+	m := Method{Name: stepUpName, Steps: slices.Clip(e.Steps), Login: e.Login}
 	if a.person == nil || e.ID == "" || m.Check() != nil {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
@@ -196,7 +214,7 @@ func (a Authenticated) proveStepUp(r StepUp, e Prove) (Transition, error) {
 		return Transition{}, err
 	}
 	switch {
-	case p.refused != "" && p.ended:
+	case p.over != "":
 		return to(a.with(nil), p.effects(StepUpRefused)...)
 	case p.refused != "" || !p.complete:
 		return to(a.with(StepUp{p.login, r.Want}), p.effects("")...)
@@ -218,7 +236,7 @@ func (a Authenticated) proveSignOn(r SignOn, e Prove) (Transition, error) {
 		return Transition{}, err
 	}
 	switch {
-	case p.refused != "" && p.ended:
+	case p.over != "":
 		return to(a.with(nil), p.effects(LoginRefused)...)
 	case p.refused != "":
 		return to(a.with(SignOn{p.login}), p.effects("")...)
@@ -230,9 +248,9 @@ func (a Authenticated) proveSignOn(r SignOn, e Prove) (Transition, error) {
 		return to(a.with(nil), p.refuse(why).effects(LoginRefused)...)
 	}
 	next := enter(principal, a)
-	effects := p.effects(LoginFinished, Rotate{}, ClearValues{})
-	if a.person != nil || next.device != a.device {
-		effects = append(effects, a.Principal().happened(SessionEnded, "", ReasonReplaced))
+	replaced := gone(ReasonReplaced, a.person)
+	if next.device != a.device {
+		replaced = gone(ReasonReplaced, a.person, a.device)
 	}
-	return to(next, effects...)
+	return to(next, append(p.effects(LoginFinished, Rotate{}, ClearValues{}), replaced...)...)
 }

@@ -107,6 +107,11 @@ func (m Method) leading() int {
 	return n
 }
 
+// above reports whether the method may be run where this device is: it names none, or the method that made it.
+func (m Method) above(device *Principal) bool {
+	return m.On == "" || device != nil && device.Method.Name == m.On
+}
+
 // Device reports whether the method yields a device principal: a step of it identifies a device.
 func (m Method) Device() bool {
 	return slices.ContainsFunc(m.Steps, func(s Step) bool {
@@ -134,22 +139,25 @@ func (r Requirement) Empty() bool {
 // MetBy reports whether evidence meets r at the time now. Ambient evidence never satisfies a maximum age. With a
 // maximum age and no named factor, the properties must be met by fresh interactive evidence together with the ambient.
 func (r Requirement) MetBy(evidence []Evidence, now time.Time) bool {
-	fresh := func(e Evidence) bool { return r.MaxAge == 0 || !e.Ambient && now.Sub(e.At) <= r.MaxAge }
 	for _, name := range r.Factors {
-		if !slices.ContainsFunc(evidence, func(e Evidence) bool {
-			return e.Factor == name && (e.Ambient || fresh(e))
-		}) {
+		proven := false
+		for i := range evidence {
+			proven = proven || evidence[i].Factor == name && !evidence[i].stale(r.MaxAge, now)
+		}
+		if !proven {
 			return false
 		}
 	}
-	counted := evidence
 	if r.MaxAge > 0 {
-		if !slices.ContainsFunc(evidence, fresh) {
+		fresh := false
+		for i := range evidence {
+			fresh = fresh || !evidence[i].Ambient && !evidence[i].stale(r.MaxAge, now)
+		}
+		if !fresh {
 			return false
 		}
-		counted = slices.DeleteFunc(slices.Clone(evidence), func(e Evidence) bool { return !e.Ambient && !fresh(e) })
 	}
-	a := measure(counted)
+	a := measure(evidence, r.MaxAge, now)
 	return a.AAL >= r.AAL && (a.PhishingResistant || !r.PhishingResistant) && (a.Hardware || !r.Hardware) && (a.UserVerified || !r.UserVerified)
 }
 

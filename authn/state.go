@@ -90,7 +90,7 @@ type Principal struct {
 	Names    Names         `json:"names"`
 	Method   Method        `json:"method"`          // as it was when the login began
 	Evidence []Evidence    `json:"evidence"`        // one piece for each step, in order
-	Added    []Evidence    `json:"added,omitempty"` // by step-up, the newest of each factor
+	Added    []Evidence    `json:"added,omitempty"` // by step-up, in order; no piece adds nothing to a later one
 	Login    string        `json:"login"`           // id of the login that made it
 	Made     time.Time     `json:"made"`
 	Deadline time.Time     `json:"deadline"`        // nothing ever extends it

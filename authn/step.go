@@ -56,12 +56,15 @@ func Apply(s State, e Event) (Transition, error) {
 		}
 		return Transition{State: s}, err
 	}
+	if left(s, live) && !slices.Contains(t.Effects, Effect(ClearValues{})) {
+		t.Effects = slices.Concat([]Effect{ClearValues{}}, t.Effects)
+	}
 	return t, nil
 }
 
 // lapsed reports whether the event was illegal because something in s had run out.
 func lapsed(s, live State) bool {
-	if s.Kind() != live.Kind() {
+	if s.Kind() != live.Kind() || left(s, live) {
 		return true
 	}
 	before, ok := s.(Authenticated)
@@ -70,6 +73,14 @@ func lapsed(s, live State) bool {
 	}
 	after := live.(Authenticated)
 	return before.running != nil && after.running == nil
+}
+
+// left reports whether the time of a person above a device has run out: the session goes on, and the person's values must
+// not.
+func left(s, live State) bool {
+	before, was := s.(Authenticated)
+	after, is := live.(Authenticated)
+	return was && is && before.person != nil && after.person == nil
 }
 
 func illegal(s State, e Event, why Reason) error {
@@ -85,7 +96,7 @@ func (g Guest) step(e Event) (Transition, error) {
 	case Redeem:
 		return redeem(g, e)
 	case Revoke:
-		return end(e.Reason, e.At, Happened{})
+		return end(e.Reason, e.At)
 	default:
 		return Transition{}, illegal(g, e, ReasonIllegal)
 	}
@@ -133,7 +144,7 @@ func (a Authenticating) prove(e Prove) (Transition, error) {
 		return Transition{}, err
 	}
 	switch {
-	case p.refused != "" && p.ended:
+	case p.over != "":
 		return to(Guest{}, p.effects(LoginRefused)...)
 	case p.refused != "":
 		return to(Authenticating{p.login}, p.effects("")...)
@@ -180,12 +191,8 @@ func (p Pending) step(e Event) (Transition, error) {
 	}
 }
 
-func end(why Reason, at time.Time, what Happened) (Transition, error) {
-	t := Transition{State: Ended{Reason: why, At: at}, Effects: []Effect{ClearValues{}}}
-	if what.What != "" {
-		t.Effects = append(t.Effects, what)
-	}
-	return t, nil
+func end(why Reason, at time.Time, what ...Effect) (Transition, error) {
+	return to(Ended{Reason: why, At: at}, slices.Concat([]Effect{ClearValues{}}, what)...)
 }
 
 // also puts effects before those of a transition.
@@ -217,6 +224,13 @@ func (m Method) loginTime() time.Duration {
 	return DefaultLoginTime
 }
 
+func (m Method) absolute() time.Duration {
+	if m.Session.Absolute > 0 {
+		return m.Session.Absolute
+	}
+	return DefaultAbsolute
+}
+
 func redeem(s State, e Redeem) (Transition, error) {
 	o, err := e.onboarding(s)
 	if err != nil {
@@ -225,11 +239,18 @@ func redeem(s State, e Redeem) (Transition, error) {
 	return to(Pending{o}, Rotate{}, ClearValues{}, o.Login.happened(WorkflowBegun, "", ""))
 }
 
-// onboarding checks that the leading ambient steps of the method are proven, all of them, and by nobody but the invited.
+// onboarding checks that the method lets people in where s is, and that its leading ambient steps are proven, all of them,
+// and by nobody but the invited.
 func (e Redeem) onboarding(s State) (Onboarding, error) {
 	refuse := func(why Reason) (Onboarding, error) { return Onboarding{}, illegal(s, e, why) }
-	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Method.Check() != nil {
+	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Subject.Device || e.Method.Check() != nil || e.Method.EachRequest {
 		return refuse(ReasonIllegal)
+	}
+	if a, _ := s.(Authenticated); !e.Method.above(a.device) {
+		return refuse(ReasonNotOnOffer)
+	}
+	if !e.Deadline.IsZero() && !e.At.Before(e.Deadline) {
+		return refuse(ReasonExpired)
 	}
 	if len(e.Evidence) != e.Method.leading() {
 		return refuse(ReasonWrongStep)
@@ -346,7 +367,7 @@ type proof struct {
 	login    Login
 	factor   string
 	refused  Reason
-	ended    bool // the refusal ends the login
+	over     Reason // why the refusal ends the login; empty: it does not
 	complete bool
 }
 
@@ -358,13 +379,13 @@ func (p proof) effects(what Occurrence, first ...Effect) []Effect {
 		first = append(first, p.login.happened(FactorPassed, p.factor, ""))
 	}
 	if what != "" {
-		first = append(first, p.login.happened(what, "", p.refused))
+		first = append(first, p.login.happened(what, "", p.over))
 	}
 	return first
 }
 
 func (p proof) refuse(why Reason) proof {
-	p.refused, p.ended = why, true
+	p.refused, p.over = why, why
 	return p
 }
 
@@ -380,6 +401,9 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 		return proof{}, illegal(s, e, ReasonWrongStep)
 	}
 	began := l.Began
+	if n := len(l.Evidence); n > 0 {
+		began = l.Evidence[n-1].At
+	}
 	if !ev.Ambient {
 		if why := l.Challenge.answered(ev.Factor, e.Challenge, e.At); why != "" {
 			return proof{}, illegal(s, e, why)
@@ -405,7 +429,11 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 	l.Challenge = nil
 	if refused != "" {
 		l.Failures++
-		return proof{login: l, factor: ev.Factor, refused: refused, ended: l.Failures >= MaxFailures}, nil
+		p := proof{login: l, factor: ev.Factor, refused: refused}
+		if l.Failures >= MaxFailures {
+			p.over = ReasonTooManyFailures
+		}
+		return p, nil
 	}
 	if e.Ends != "" {
 		return proof{login: l, factor: ev.Factor, refused: e.Ends, ended: true}, nil
@@ -435,17 +463,13 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 	var p Principal
 	if up != nil {
 		p = *up
-		for _, ev := range l.Evidence {
-			p.Added = append(slices.DeleteFunc(slices.Clone(p.Added), func(o Evidence) bool { return o.Factor == ev.Factor }), ev)
+		for i := range l.Evidence {
+			p.Added = p.withAdded(&l.Evidence[i])
 		}
 		p.Deadline = earliest(p.Deadline, expiries(l.Evidence)...)
 	} else {
-		absolute := l.Method.Session.Absolute
-		if absolute <= 0 {
-			absolute = DefaultAbsolute
-		}
 		p = Principal{Subject: l.Subject, Names: l.Names.with(c.Names), Method: l.Method, Evidence: l.Evidence, Login: l.ID, Made: e.At,
-			Deadline: earliest(e.At.Add(absolute), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
+			Deadline: earliest(e.At.Add(l.Method.absolute()), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
 	}
 	if why := p.sound(); why != "" {
 		return Principal{}, why
@@ -464,32 +488,54 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 }
 
 // sound says what is wrong with a principal whoever made or stored it; empty: its evidence satisfies its pinned method,
-// step by step, and names its subject.
-func (p Principal) sound() Reason {
-	if p.Method.Check() != nil || len(p.Evidence) != len(p.Method.Steps) {
+// step by step and in time, names its subject, and lasts as long as it does.
+func (p *Principal) sound() Reason {
+	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
 		return ReasonWrongStep
+	}
+	// The login began at its first evidence at the latest, and was not over when it made the principal.
+	end := p.Made.Add(p.Method.absolute())
+	if !p.Made.Before(p.Evidence[0].At.Add(p.Method.loginTime())) || p.Deadline.After(end) {
+		return ReasonExpired
 	}
 	// Above a device, the person's tenant is the device's, and the person's own evidence may name no tenant.
 	var subject Subject
 	if p.Method.On != "" {
 		subject.Tenant = p.Subject.Tenant
 	}
+	var seen time.Time
 	for i, step := range p.Method.Steps {
-		ev := p.Evidence[i]
-		if why := step.accepts(ev, time.Time{}, ev.At); why != "" {
+		ev := &p.Evidence[i]
+		if why := step.accepts(*ev, seen, ev.At); why != "" {
 			return why
 		}
-		if shown(p.Evidence[:i], &ev) {
+		if ev.At.After(p.Made) {
+			return ReasonWrongStep
+		}
+		if !ev.lasts(p.Deadline) {
+			return ReasonEvidenceExpired
+		}
+		if shown(p.Evidence[:i], ev) {
 			return ReasonRepeated
 		}
+		seen = ev.At
 		var err error
 		if subject, err = subject.Narrow(ev.Subject); err != nil {
 			return ReasonSubject
 		}
 	}
-	for _, ev := range p.Added {
-		if _, err := p.Subject.Narrow(ev.Subject); err != nil {
+	if len(p.Added) > maxAdded || p.Subject.Device && len(p.Added) > 0 {
+		return ReasonWrongStep
+	}
+	for i := range p.Added {
+		ev := &p.Added[i]
+		switch _, err := p.Subject.Narrow(ev.Subject); {
+		case err != nil:
 			return ReasonSubject
+		case ev.Factor == "" || !ev.At.Before(end):
+			return ReasonWrongStep
+		case !ev.lasts(p.Deadline) || !ev.Expires.IsZero() && !ev.At.Before(ev.Expires):
+			return ReasonEvidenceExpired
 		}
 	}
 	if subject != p.Subject {

@@ -50,7 +50,7 @@ type Rule struct {
 func Rules() []Rule {
 	return []Rule{
 		{AtGuest, EventBegin, []Position{AtAuthenticating}, "a login by a method on offer"},
-		{AtGuest, EventRedeem, []Position{AtPending}, "an invitation, after the leading ambient steps of the method"},
+		{AtGuest, EventRedeem, []Position{AtPending}, "an invitation, after the leading ambient steps of a method that needs no device beneath"},
 		{AtGuest, EventRevoke, []Position{AtEnded}, ""},
 
 		{AtAuthenticating, EventBegin, []Position{AtAuthenticating}, "ends the running login and its evidence"},
@@ -72,7 +72,7 @@ func Rules() []Rule {
 		{AtPending, EventRevoke, []Position{AtEnded}, ""},
 
 		{AtDevice, EventBegin, []Position{AtDevice}, "a person signs on above the device, or another login replaces it when complete"},
-		{AtDevice, EventRedeem, []Position{AtDevice}, "the workflow runs inside"},
+		{AtDevice, EventRedeem, []Position{AtDevice}, "the workflow runs inside; a method that names a device needs that one"},
 		{AtDevice, EventChallenge, []Position{AtDevice}, "of what runs inside"},
 		{AtDevice, EventProve, []Position{AtDevice, AtPersonOnDevice, AtPerson}, "the device keeps what it had until the login inside is complete"},
 		{AtDevice, EventFail, []Position{AtDevice}, "of what runs inside"},
