@@ -436,7 +436,7 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 		return p, nil
 	}
 	if e.Ends != "" {
-		return proof{login: l, factor: ev.Factor, refused: e.Ends, ended: true}, nil
+		return proof{login: l, factor: ev.Factor, refused: e.Ends, over: e.Ends}, nil
 	}
 	l.Subject = subject
 	l.Names = l.Names.with(ev.Names)

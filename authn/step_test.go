@@ -2,6 +2,7 @@ package authn_test
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -81,5 +82,29 @@ func TestEvidenceInOrderOfTime(t *testing.T) {
 	}
 	if got := reason(t, s, second(10*time.Second)); got != "" {
 		t.Errorf("evidence of the same moment is refused %q", got)
+	}
+}
+
+// Evidence that binds a tenant which the login was not for ends the login, before its last step and inside a session, and
+// leaves what was there.
+func TestEvidenceThatEndsTheLogin(t *testing.T) {
+	ends := prove(fCert, corpAlice, "", t0)
+	ends.Ends = authn.ReasonNotOnOffer
+	for name, c := range map[string]struct{ s, want authn.State }{
+		"a guest's":                {after(authn.Guest{}, begin(mAdmin, t0)), authn.Guest{}},
+		"inside a session":         {after(person(), begin(mAdmin, t0)), person()},
+		"above a device":           {after(device(), begin(mAdmin, t0)), device()},
+		"amid a person at a kiosk": {after(personOnDevice(), begin(mAdmin, t0)), personOnDevice()},
+	} {
+		tr, err := authn.Apply(c.s, ends)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if why, refused := tr.Refusal(); !refused || why != authn.ReasonNotOnOffer {
+			t.Errorf("%s: refused %v, %s", name, refused, why)
+		}
+		if !reflect.DeepEqual(tr.State, c.want) {
+			t.Errorf("%s: %+v is left, want %+v", name, tr.State, c.want)
+		}
 	}
 }

@@ -169,7 +169,7 @@ func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requi
 		return ErrNotAuthenticated
 	}
 	evidence := s.counted(p)
-	for _, floor := range s.rt.policy.FloorsFor(q) {
+	for floor := range s.rt.policy.EachFloor(q) {
 		if !floor.MetBy(evidence, s.now) {
 			return &InsufficientError{floor}
 		}

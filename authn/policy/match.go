@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"net/url"
 	"path"
 	"slices"
@@ -102,17 +103,22 @@ func (p *Policy) method(name string) *Method {
 	return nil
 }
 
-// FloorsFor is every floor that matches. Where none does it does not allocate.
-func (p *Policy) FloorsFor(q Query) []authn.Requirement {
-	var floors []authn.Requirement
-	for i := range p.Floors {
-		f := &p.Floors[i]
-		if !everyRoute(f.Route) && (q.AnyRoute || !MatchRoute(f.Route, q.Route)) || f.Tenant != "" && f.Tenant != q.Tenant {
-			continue
+// FloorsFor is every floor that matches.
+func (p *Policy) FloorsFor(q Query) []authn.Requirement { return slices.Collect(p.EachFloor(q)) }
+
+// EachFloor is FloorsFor without making a list.
+func (p *Policy) EachFloor(q Query) iter.Seq[authn.Requirement] {
+	return func(yield func(authn.Requirement) bool) {
+		for i := range p.Floors {
+			f := &p.Floors[i]
+			if !everyRoute(f.Route) && (q.AnyRoute || !MatchRoute(f.Route, q.Route)) || f.Tenant != "" && f.Tenant != q.Tenant {
+				continue
+			}
+			if !yield(f.Requirement) {
+				return
+			}
 		}
-		floors = append(floors, f.Requirement)
 	}
-	return floors
 }
 
 // Floor is the requirement of the floor with this name.
