@@ -161,21 +161,66 @@ func (r Requirement) MetBy(evidence []Evidence, now time.Time) bool {
 	return a.AAL >= r.AAL && (a.PhishingResistant || !r.PhishingResistant) && (a.Hardware || !r.Hardware) && (a.UserVerified || !r.UserVerified)
 }
 
-// Reachable reports whether the method could yield a principal that meets r, with the best evidence of each step. Age is
-// left out: a login is always fresh.
+// Reachable reports whether the method could yield a principal that meets r, with the best evidence of each step. A login is
+// fresh, so a maximum age asks for an interactive step, and no more.
 func (r Requirement) Reachable(m Method) bool {
-	r.MaxAge = 0
-	var walk func(i int, evidence []Evidence) bool
-	walk = func(i int, evidence []Evidence) bool {
-		if i == len(m.Steps) {
-			return r.MetBy(evidence, time.Time{})
-		}
-		for _, f := range m.Steps[i].AnyOf {
-			if walk(i+1, append(slices.Clip(evidence), f.BestEvidence())) {
-				return true
+	// Ways through the method that are worth the same are one: the choices of a step never multiply those before it.
+	ways := map[worth][]Evidence{{}: nil}
+	for i, step := range m.Steps {
+		next := map[worth][]Evidence{}
+		for w, evidence := range ways {
+			for _, f := range step.AnyOf {
+				if n := w.with(f, r.Factors); !r.lost(n, m.Steps[i+1:]) {
+					next[n] = append(slices.Clip(evidence), f.BestEvidence())
+				}
 			}
 		}
-		return false
+		ways = next
 	}
-	return walk(0, nil)
+	for _, evidence := range ways {
+		if r.MetBy(evidence, time.Time{}) {
+			return true
+		}
+	}
+	return false
+}
+
+// worth is all of some evidence that can matter to a requirement: two ways of one worth stay so, whatever is added to both.
+type worth struct {
+	all                  Strength
+	interactive, topmost bool
+	named                string // for each factor of the requirement: "1" where it was proven
+}
+
+func (w worth) with(f Factor, names []string) worth {
+	s := f.Best
+	if s.Category != 0 {
+		w.all.Category |= s.Category
+		w.all.PhishingResistant = w.all.PhishingResistant || s.PhishingResistant
+		w.all.Hardware = w.all.Hardware || s.Hardware
+		w.all.UserVerified = w.all.UserVerified || s.UserVerified
+		w.topmost = w.topmost || s.PhishingResistant && s.Hardware && s.UserVerified && !f.Ambient
+	}
+	w.interactive = w.interactive || !f.Ambient
+	named := make([]byte, len(names))
+	for i, name := range names {
+		named[i] = '0'
+		if f.Name == name || w.proved(i) {
+			named[i] = '1'
+		}
+	}
+	w.named = string(named)
+	return w
+}
+
+func (w worth) proved(i int) bool { return w.named != "" && w.named[i] == '1' }
+
+// lost reports whether a factor of r was not proven, and no later step has it.
+func (r Requirement) lost(w worth, later []Step) bool {
+	for i, name := range r.Factors {
+		if !w.proved(i) && !slices.ContainsFunc(later, func(s Step) bool { _, ok := s.Allows(name); return ok }) {
+			return true
+		}
+	}
+	return false
 }

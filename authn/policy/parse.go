@@ -741,31 +741,51 @@ func (r *reader) limits() error {
 	return nil
 }
 
-// whole checks what only the whole policy shows: every floor can be met by a method on offer where it binds.
+// whole checks what only the whole policy shows: every floor can be met where it binds.
 func (r *reader) whole() error {
 	for i, f := range r.policy.Floors {
+		node := r.in.Floors[i].Node
 		if !r.reachable(f) {
-			return r.at(r.in.Floors[i].Node, "no method on offer here can meet this floor")
+			return r.at(node, "no method on offer here can meet this floor")
+		}
+		for j, rule := range r.policy.Rules {
+			if (Rule{Route: f.Route, Tenant: f.Tenant}).covers(rule) && !r.meets(f, rule) {
+				return r.at(r.in.Rules[j].Node, "no method of this rule can meet floor %d, which binds wherever the rule matches", i+1)
+			}
 		}
 	}
 	return nil
 }
 
+// reachable reports whether somebody whom the floor binds can meet it on the routes that it is about. Those are its own, less
+// the ones that a rule takes out of them. Others may be shut out: who gets in somewhere may be a matter of the tenant.
 func (r *reader) reachable(f Floor) bool {
-	for _, rule := range r.policy.Rules {
-		if f.Tenant != "" && rule.Tenant != "" && f.Tenant != rule.Tenant || !overlap(f.Route, rule.Route) {
-			continue
+	tenants := []string{f.Tenant}
+	if f.Tenant == "" {
+		for _, rule := range r.policy.Rules {
+			tenants = append(tenants, rule.Tenant)
 		}
-		for _, name := range rule.Methods {
-			if f.Requirement.Reachable(r.policy.method(name).Method) {
+	}
+	for _, tenant := range tenants {
+		governing := slices.IndexFunc(r.policy.Rules, func(rule Rule) bool { return rule.covers(Rule{Route: f.Route, Tenant: tenant}) })
+		if governing >= 0 {
+			if r.meets(f, r.policy.Rules[governing]) {
 				return true
 			}
+			continue
 		}
-		if rule.covers(Rule{Route: f.Route, Tenant: f.Tenant}) {
-			return false // the rules below it are never asked where the floor binds
+		if slices.ContainsFunc(r.policy.Rules, func(rule Rule) bool {
+			return (rule.Tenant == "" || rule.Tenant == tenant) && overlap(f.Route, rule.Route) && r.meets(f, rule)
+		}) {
+			return true
 		}
 	}
 	return false
+}
+
+// meets reports whether a method of the rule can meet the floor.
+func (r *reader) meets(f Floor, rule Rule) bool {
+	return slices.ContainsFunc(rule.Methods, func(name string) bool { return f.Requirement.Reachable(r.policy.method(name).Method) })
 }
 
 // overlap reports whether some path is matched by both patterns; an empty one matches every path.
