@@ -394,6 +394,10 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#name"), "carol"), chromedp.SendKeys(chromedp.CSS("#display"), "Carol Cooper"),
 		chromedp.Click(chromedp.CSS("#add-user button")))
 	see(t, ctx, "Invitation for carol")
+	// Where a form says what page it came from, it also says from which origin: browsers without Sec-Fetch-Site need that.
+	if from, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.referrer")); err != nil || !strings.HasPrefix(from, r.url) {
+		t.Errorf("the form came from %q, %v", from, err)
+	}
 	shoot(t, ctx, "invited")
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/invitations"))
 	see(t, ctx, "carol")
@@ -417,6 +421,37 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 	do(t, ctx, chromedp.Navigate(r.url+"/admin/nothing-here"))
 	see(t, ctx, "Nothing here")
 	shoot(t, ctx, "not-found")
+}
+
+// The pages work with the names that a policy gives.
+func TestBrowserWithOtherNames(t *testing.T) {
+	data := t.TempDir()
+	r := start(t, data)
+	ctx, _ := chromium(t, r, r.p12("alice"))
+	file := filepath.Join(data, "policy.yaml")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("  passkey:\n", "  key:\n", "[device, passkey]", "[device, key]").Replace(string(b))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	alice := r.caller("alice")
+	for body := ""; !strings.Contains(body, `data-passkeys="key"`); {
+		_, body, _ = alice.page("/login", nil)
+		if ctx.Err() != nil {
+			t.Fatalf("the page does not know the name:\n%s", body)
+		}
+	}
+	do(t, ctx, chromedp.Navigate(r.url+"/enrol"), chromedp.SendKeys(chromedp.CSS("#code"), r.invited["alice"]), chromedp.Click(chromedp.CSS("#redeem")))
+	see(t, ctx, "Your passkey is ready")
+	signIn(t, ctx)
+	r.ahead.Add(int64(6 * time.Minute))
+	do(t, ctx, chromedp.Navigate(r.url+"/account"), chromedp.SendKeys(chromedp.CSS("#new-name"), "Another"), chromedp.Click(chromedp.CSS("#add-passkey")))
+	see(t, ctx, "This device has a passkey for you already") // after the step-up
+	do(t, ctx, chromedp.Navigate(r.url+"/admin/audit?what=step_up.finished"))
+	seeIn(t, ctx, ".audit tbody", "Stepped up")
 }
 
 func TestBrowserWithoutCertificate(t *testing.T) {

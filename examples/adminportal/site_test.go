@@ -227,21 +227,3 @@ func TestSecondsOfTheTrail(t *testing.T) {
 		t.Errorf("no seconds in\n%s", body)
 	}
 }
-
-// Pages tell their script which factors are passkeys: the policy names them.
-func TestPasskeyOfAnotherName(t *testing.T) {
-	r := start(t, t.TempDir())
-	b, err := os.ReadFile(filepath.Join(r.data, "policy.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer("  passkey:\n", "  key:\n", "[device, passkey]", "[device, key]").Replace(string(b))
-	if err := os.WriteFile(filepath.Join(r.data, "policy.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	again := start(t, r.data, "-addr", addrOf(r.url))
-	again.caller("alice").sees(http.StatusOK, "/login", `data-passkeys="key"`)
-}

@@ -98,14 +98,17 @@
 
   // confirmed does something, and where it needs a fresher proof asks for one first.
   async function confirmed(what) {
+    let refusal;
     try {
       return await what();
     } catch (error) {
       if (error.code !== "insufficient_user_authentication") throw error;
+      refusal = error;
     }
     say("status", "First confirm that it is you…");
     const state = await call("GET", "/session");
-    await stepUp({ factors: [state.principal.factors.map((f) => f.name).find((n) => passkeys.includes(n))] });
+    const own = state.principal.factors.map((f) => f.name).find((n) => passkeys.includes(n));
+    await stepUp(own ? { factors: [own] } : refusal.stepUp);
     return what();
   }
 
