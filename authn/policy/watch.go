@@ -51,11 +51,14 @@ func unchanged(policyFile string, sums map[string][]byte) bool {
 	return true
 }
 
-// Run calls Check at every interval until ctx ends. use gets each new policy; if it fails the old one stays in force and
-// report gets the error, as it does for files that are broken.
+// Run calls Check at every interval until ctx ends. use gets each new policy; if it fails the old one stays in force, report
+// gets the error, as it does for files that are broken, and use gets the policy again at the next interval. An error that
+// use gives again is not reported again.
 func (w *Watcher) Run(ctx context.Context, every time.Duration, use func(*Policy) error, report func(error)) {
 	t := time.NewTicker(every)
 	defer t.Stop()
+	var waiting *Policy // not in force yet
+	var said string
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,10 +66,19 @@ func (w *Watcher) Run(ctx context.Context, every time.Duration, use func(*Policy
 		case <-t.C:
 		}
 		p, changed, err := w.Check()
-		if err == nil && changed {
-			err = use(p)
-		}
 		if err != nil {
+			report(err)
+		}
+		if changed {
+			waiting, said = p, ""
+		}
+		if waiting == nil {
+			continue
+		}
+		if err := use(waiting); err == nil {
+			waiting = nil
+		} else if said != err.Error() {
+			said = err.Error()
 			report(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -118,5 +119,59 @@ func TestRun(t *testing.T) {
 	w.Run(ctx, time.Microsecond, func(p *Policy) error { used = p; return refused }, func(err error) { reported = err; stop() })
 	if used == nil || !errors.Is(reported, refused) {
 		t.Errorf("%v, %v", used, reported)
+	}
+}
+
+// A good file is in force once it can be, whatever failed before.
+func TestRunTriesAgain(t *testing.T) {
+	folder := folderWith(t)
+	w := NewWatcher(loadIn(t, folder), fakeKind{"fake"})
+	writeFile(t, folder, "extra.txt", []byte("two"))
+	ctx, stop := context.WithCancel(t.Context())
+	away, worse := errors.New("the store is away"), errors.New("the disk is full")
+	fails := []error{away, away, worse, away, nil, away, away, nil}
+	var tried []*Policy
+	var reported []error
+	w.Run(ctx, time.Microsecond, func(p *Policy) error {
+		err := fails[len(tried)]
+		if tried = append(tried, p); len(tried) == 5 {
+			writeFile(t, folder, "extra.txt", []byte("three"))
+		}
+		if len(tried) == len(fails) {
+			stop()
+		}
+		return err
+	}, func(err error) { reported = append(reported, err) })
+	if want := []error{away, worse, away, away}; !slices.Equal(reported, want) {
+		t.Errorf("reported %v, want %v", reported, want)
+	}
+	for i, p := range tried {
+		if first := tried[i/5*5]; p != first {
+			t.Errorf("try %d is of another policy", i+1)
+		}
+	}
+	if tried[0].Epoch == tried[5].Epoch {
+		t.Error("the second change is not seen")
+	}
+}
+
+// While a policy that could not be used waits, another may take its place.
+func TestRunTriesTheNewest(t *testing.T) {
+	folder := folderWith(t)
+	first := loadIn(t, folder)
+	w := NewWatcher(first, fakeKind{"fake"})
+	writeFile(t, folder, "extra.txt", []byte("two"))
+	ctx, stop := context.WithCancel(t.Context())
+	var tried []*Policy
+	w.Run(ctx, time.Microsecond, func(p *Policy) error {
+		if tried = append(tried, p); len(tried) == 1 {
+			writeFile(t, folder, "extra.txt", []byte("one"))
+			return errors.New("away")
+		}
+		stop()
+		return nil
+	}, func(error) {})
+	if len(tried) != 2 || tried[1].Epoch != first.Epoch {
+		t.Errorf("%d tries; the last is not what the files say", len(tried))
 	}
 }

@@ -36,7 +36,8 @@ type usersData struct {
 }
 
 func (pg *pages) users(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
-	return pg.showUsers(w, r, a, http.StatusOK, "", usersData{})
+	q := r.URL.Query() // what was typed before a step-up
+	return pg.showUsers(w, r, a, http.StatusOK, "", usersData{Form: session.NewUser{Name: q.Get("name"), Display: q.Get("display")}})
 }
 
 func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Admin, status int, problem string, d usersData) error {
@@ -206,7 +207,7 @@ func (pg *pages) endSession(w http.ResponseWriter, r *http.Request, a *session.A
 }
 
 func (pg *pages) certificates(w http.ResponseWriter, r *http.Request, a *session.Admin) error {
-	return pg.showCertificates(w, r, a, http.StatusOK, "", certificatesData{Certificate: r.URL.Query().Get("fingerprint")})
+	return pg.showCertificates(w, r, a, http.StatusOK, "", certificatesData{Certificate: r.URL.Query().Get("fingerprint"), Note: r.URL.Query().Get("note")})
 }
 
 // certificatesData is the deny list, and what is in the form.

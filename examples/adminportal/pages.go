@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-chi/chi/v5"
 
@@ -35,13 +36,14 @@ type pages struct {
 
 // page is what every template gets.
 type page struct {
-	Title   string
-	Section string // of the navigation
-	Who     *who
-	Notice  string // something went well
-	Problem string // something did not
-	Now     time.Time
-	Data    any
+	Title    string
+	Section  string // of the navigation
+	Who      *who
+	Notice   string // something went well
+	Problem  string // something did not
+	Now      time.Time
+	Passkeys string // the names of the factors that are passkeys
+	Data     any
 }
 
 // who is the person signed in.
@@ -73,6 +75,7 @@ func newPages(p *portal) (*pages, error) {
 var functions = template.FuncMap{
 	"ago":     ago,
 	"stamp":   func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") },
+	"moment":  func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"span":    span,
 	"agent":   agentName,
@@ -149,7 +152,7 @@ func agentName(agent string) string {
 }
 
 func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
-	p.Now = pg.portal.engine.Now()
+	p.Now, p.Passkeys = pg.portal.engine.Now(), pg.passkeys()
 	if s := sessionhttp.From(r.Context()); s != nil {
 		if person, ok := s.Person(); ok {
 			_, err := s.Administer(r.Context())
@@ -170,7 +173,27 @@ func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = b.WriteTo(w)
+	_, _ = w.Write(bytes.Map(orderly, b.Bytes()))
+}
+
+// orderly leaves out what would disturb a page from within a name or a note: control characters, and those that change
+// the direction of the text around them. The templates have none.
+func orderly(c rune) rune {
+	if c != '\n' && c != '\t' && unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) {
+		return -1
+	}
+	return c
+}
+
+// passkeys names the factors that a browser's passkeys are for.
+func (pg *pages) passkeys() string {
+	var names []string
+	for _, f := range pg.portal.engine.Policy().Factors {
+		if f.Kind == "fido2" {
+			names = append(names, f.Name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // done sends a browser on after a form, with a notice for the next page. Where the form ended the very session that sent
@@ -216,10 +239,10 @@ func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var locked *session.LockedError
 	switch {
 	case errors.As(err, &more):
-		pg.sendToLogin(w, r, more.Want.Name)
+		pg.sendToLogin(w, r, more.Want.Name, true)
 		return
 	case p.Code == sessionhttp.CodeNotAuthenticated:
-		pg.sendToLogin(w, r, "")
+		pg.sendToLogin(w, r, "", false)
 		return
 	case errors.As(err, &locked):
 		w.Header().Set("Retry-After", strconv.Itoa(1+int(max(locked.Until.Sub(pg.portal.engine.Now()), 0)/time.Second)))
@@ -234,15 +257,38 @@ func (pg *pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // sendToLogin sends a browser to the page that helps, and from there back to a page that it can ask for.
-func (pg *pages) sendToLogin(w http.ResponseWriter, r *http.Request, need string) {
+func (pg *pages) sendToLogin(w http.ResponseWriter, r *http.Request, need string, stays bool) {
 	q := url.Values{"return_to": {pageOf(r)}}
 	if need != "" {
 		q.Set("need", need)
 	}
 	if r.Method == http.MethodPost {
 		q.Set("unsent", "1")
+		if typed := pg.typed(w, r); stays && typed != "" {
+			q.Set("return_to", pageOf(r)+"?"+typed)
+		}
 	}
 	http.Redirect(w, r, "/login?"+q.Encode(), http.StatusSeeOther)
+}
+
+// typed is what was typed into a form, as the query of its page, for whoever stays signed in: only what is no secret and
+// does nothing by itself.
+func (pg *pages) typed(w http.ResponseWriter, r *http.Request) string {
+	keep := url.Values{}
+	switch r.URL.Path {
+	case "/admin/users":
+		keep.Set("name", field(w, r, "name"))
+		keep.Set("display", field(w, r, "display"))
+	case "/admin/certificates":
+		keep.Set("fingerprint", fingerprint(field(w, r, "certificate")))
+		keep.Set("note", field(w, r, "note"))
+	}
+	for name, v := range keep {
+		if v[0] == "" || len(v[0]) > 200 {
+			keep.Del(name)
+		}
+	}
+	return keep.Encode()
 }
 
 // pageOf is the page of a request, and for a form the page that it is on.
@@ -318,7 +364,7 @@ type doorway struct {
 	Subject  string // of the certificate that was shown
 	ReturnTo string
 	StepUp   string // the body of the step-up call, where one is asked for
-	Code     string
+	Enrol    bool   // an invitation comes before the passkey
 }
 
 func (pg *pages) doorway(r *http.Request) doorway {
@@ -362,8 +408,12 @@ func (pg *pages) login(w http.ResponseWriter, r *http.Request) {
 		p.Title, d.StepUp = "Confirm that it is you", stepUpBody(want)
 	}
 	switch {
+	case q.Get("unsent") != "" && d.StepUp != "":
+		p.Problem = "That was not done yet. Confirm that it is you, and you come back to the page: then send it again."
 	case q.Get("unsent") != "":
-		p.Problem = "What you sent was not done. Come in here first, then do it again."
+		p.Problem = "What you sent was not done: you were signed out. Sign in, and you come back to the page: then send it again."
+	case q.Get("enrolled") != "":
+		p.Notice = "Your passkey is ready. Now sign in with it."
 	case q.Get("signed-out") != "":
 		p.Notice = "You are signed out. Close the browser to make it forget the certificate as well."
 	case s.Why() != "":
@@ -416,6 +466,7 @@ func stepUpBody(r authn.Requirement) string {
 
 func (pg *pages) enrol(w http.ResponseWriter, r *http.Request) {
 	d := pg.doorway(r)
+	d.Enrol = true
 	pg.render(w, r, http.StatusOK, "enrol", page{Title: "Enrol with an invitation", Data: &d})
 }
 

@@ -115,7 +115,7 @@ func TestPagesOfAStranger(t *testing.T) {
 // Bob is nobody's administrator, and the pages say so.
 func TestPagesOfBob(t *testing.T) {
 	_, bob := signedIn(t, "bob")
-	bob.sees(http.StatusOK, "/", "Good to see you, bob")
+	bob.sees(http.StatusOK, "/", "Good to see you, <bdi>bob</bdi>")
 	for _, path := range []string{"/admin", "/admin/users", "/admin/invitations", "/admin/sessions", "/admin/certificates", "/admin/audit", "/admin/method"} {
 		bob.sees(http.StatusForbidden, path, "That is not yours to do")
 	}

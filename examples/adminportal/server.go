@@ -128,8 +128,9 @@ func (p *portal) announcement(at string) string {
 		fmt.Fprintf(&b, "  2. Open %s/enrol, choose the certificate, and enter %s's invitation to add a passkey.\n", site, name)
 		fmt.Fprintf(&b, "  3. Sign in.\n\n")
 	} else {
-		fmt.Fprintf(&b, "  1. Open %s, choose the certificate, and sign in with your passkey.\n", site)
-		fmt.Fprintf(&b, "  2. Who has none needs an invitation: an administrator makes one on the page Users, or start this program with -invite NAME.\n\n")
+		fmt.Fprintf(&b, "  1. A browser that has no certificate yet needs %s (password %q), and must trust %s.\n", certificate, p12Password, filepath.Join(dir, "server-ca.crt"))
+		fmt.Fprintf(&b, "  2. Open %s, choose the certificate, and sign in with your passkey.\n", site)
+		fmt.Fprintf(&b, "  3. Who has none needs an invitation: an administrator makes one on the page Users, or start this program with -invite NAME.\n\n")
 	}
 	if !p.hasOrigin(at) {
 		at = strings.TrimPrefix(site, "https://")

@@ -178,3 +178,52 @@ func TestStepUpOfAPage(t *testing.T) {
 	}
 	alice.want(http.StatusOK, "POST", "/auth/step-up", want)
 }
+
+// Names and notes stay in their place: nothing in them turns, hides or breaks what is around them.
+func TestDisorderlyTexts(t *testing.T) {
+	_, alice := signedIn(t, "alice")
+	evil := "\u202eevil\u2066\u200f \"><script>alert(1)</script>"
+	alice.page("/admin/users", url.Values{"name": {"dis"}, "display": {evil}})
+	alice.page("/admin/certificates", url.Values{"certificate": {strings.Repeat("ab", 32)}, "note": {evil}})
+	list := alice.want(http.StatusOK, "GET", "/auth/credentials", nil)["credentials"].([]any)
+	alice.page("/account/passkeys/"+list[0].(map[string]any)["id"].(string)+"/name", url.Values{"name": {evil}})
+	for _, path := range []string{"/account", "/admin/users", "/admin/invitations", "/admin/certificates", "/admin/audit", "/admin/sessions", "/admin/method",
+		"/admin/audit?name=" + url.QueryEscape(evil), "/admin/certificates?note=" + url.QueryEscape(evil), "/admin/users?display=" + url.QueryEscape(evil),
+		"/login?need=" + url.QueryEscape(evil)} {
+		status, body, _ := alice.page(path, nil)
+		if status >= 400 || strings.ContainsAny(body, "\u202e\u2066\u200f\x07") || strings.Contains(body, "<script>") {
+			t.Errorf("%s: %d\n%s", path, status, body)
+		}
+	}
+	alice.sees(http.StatusOK, "/admin/users", "<bdi>evil &#34;&gt;")
+}
+
+// Whoever denies a certificate without a word finds later whose it was.
+func TestDenialsSayWhose(t *testing.T) {
+	r, alice := signedIn(t, "alice")
+	alice.sends("/admin/certificates", url.Values{"certificate": {r.pem(t, "bob")}}, "/admin/certificates")
+	alice.sees(http.StatusOK, "/admin/certificates", "certificate of bob")
+	alice.sends("/admin/certificates", url.Values{"certificate": {strings.Repeat("ab", 32)}, "note": {"lost"}}, "/admin/certificates")
+	alice.sees(http.StatusOK, "/admin/certificates", "<bdi>lost</bdi>")
+}
+
+func TestDenialOfASession(t *testing.T) {
+	r, alice := signedIn(t, "alice")
+	bob := r.caller("bob")
+	bob.enrol(r.invited["bob"])
+	bob.login()
+	alice.sends("/admin/certificates", url.Values{"certificate": {fingerprint(r.pem(t, "bob"))}}, "/admin/certificates")
+	alice.sees(http.StatusOK, "/admin/certificates", "certificate of bob")
+	if status, _ := bob.call("GET", "/auth/sessions", nil); status != http.StatusUnauthorized {
+		t.Errorf("bob's session goes on: %d", status)
+	}
+}
+
+// The trail tells two events of a minute apart.
+func TestSecondsOfTheTrail(t *testing.T) {
+	_, alice := signedIn(t, "alice")
+	_, body, _ := alice.page("/admin/audit", nil)
+	if !regexp.MustCompile(`data-seconds>[^<]*\d\d:\d\d:\d\d UTC<`).MatchString(body) {
+		t.Errorf("no seconds in\n%s", body)
+	}
+}

@@ -30,6 +30,7 @@ type Factor struct {
 var (
 	_ factors.Challenger = (*Factor)(nil)
 	_ factors.Enroller   = (*Factor)(nil)
+	_ factors.Targeted   = (*Factor)(nil)
 )
 
 // Build implements factors.Kind. The factor is a [*Factor].

@@ -1,7 +1,11 @@
 package fido2
 
 import (
+	"encoding/base64"
+	"strings"
+
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/go-webauthn/webauthn/protocol"
 
 	"github.com/sallyport-auth/sallyport/factors"
@@ -46,11 +50,24 @@ func strictly(b []byte, into any) error {
 	if len(b) > maxCredential {
 		return factors.Reject(factors.ReasonMalformed, "larger than %d bytes", maxCredential)
 	}
-	if err := json.Unmarshal(b, into); err != nil {
+	if err := json.Unmarshal(b, into, encoded); err != nil {
 		return malformed()
 	}
 	return nil
 }
+
+// encoded reads base64url as the library does, with or without padding, and with fewer detours.
+var encoded = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, into *protocol.URLEncodedBase64) error {
+	token, err := d.ReadToken()
+	if err != nil || token.Kind() == 'n' {
+		return err
+	}
+	if token.Kind() != '"' {
+		return malformed()
+	}
+	*into, err = base64.RawURLEncoding.DecodeString(strings.TrimRight(token.String(), "="))
+	return err
+}))
 
 // clientData reads what the client signed once more, strictly: the library takes "Origin" for "origin", and the last of two.
 func clientData(b []byte, into *protocol.CollectedClientData) error {

@@ -1,6 +1,7 @@
 package fido2_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,14 @@ func TestTarget(t *testing.T) {
 	answer := b.answer(a, authn.Subject{}).Credential
 	if got := b.factor.Target(answer); got != c.ID {
 		t.Errorf("a good answer is about %q, want %q", got, c.ID)
+	}
+	for _, tail := range []string{"=", `\n`} { // what is verified is also what is counted
+		v := b.answer(a, authn.Subject{})
+		text := `"rawId":"` + c.ID
+		v.Credential = bytes.Replace(v.Credential, []byte(text), []byte(text+tail), 1)
+		if err := b.verify(v); err != nil || b.factor.Target(v.Credential) != c.ID {
+			t.Errorf("with %q: %q, %v", tail, b.factor.Target(v.Credential), err)
+		}
 	}
 	id := func(n int) string { return base64.RawURLEncoding.EncodeToString(make([]byte, n)) }
 	about := func(text string) string { return fmt.Sprintf(`{"id":%q,"rawId":%q}`, text, text) }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/peer"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 )
 
@@ -94,10 +96,50 @@ func TestTieEndsWithTheOriginal(t *testing.T) {
 					return
 				}
 				// Whoever asks, and with whatever: it is over.
-				wantReason(t, check(factors.Request{Now: time.Now()}), c.why)
-				wantReason(t, check(request(present(t, mtlstest.SelfSigned(t, alice)), time.Now())), c.why)
+				for _, r := range []factors.Request{request(present(t, c.renewed), time.Now()), {Now: time.Now()}, request(present(t, mtlstest.SelfSigned(t, alice)), time.Now())} {
+					err := check(r)
+					wantReason(t, err, c.why)
+					wantOver(t, err, true)
+				}
 			})
 		}
+	}
+}
+
+func wantOver(t *testing.T, err error, want bool) {
+	t.Helper()
+	if rejection, ok := errors.AsType[*factors.Rejection](err); !ok || rejection.Over != want {
+		t.Errorf("got %#v, want it over: %v", err, want)
+	}
+}
+
+// What is wrong with the request in hand says nothing of the session: its holder may come back with the right one.
+func TestTieOutlivesWrongRequests(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff root")
+	x := newFixture(staffOf(ca))
+	f := x.factor(t, byCommonName)
+	key := mtlstest.NewKey(t)
+	first, again := ca.Issue(mtlstest.Leaf{CN: "alice", Key: key}), ca.Issue(mtlstest.Leaf{CN: "alice", Key: key})
+	e, err := verify(t, f, request(present(t, first), time.Now()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.denials.deny(factors.DenyCertificate, again.Leaf)
+	now := time.Now()
+	for name, r := range map[string]factors.Request{
+		"nothing":             {Now: now},
+		"another key":         request(present(t, ca.Issue(mtlstest.Leaf{CN: "alice"})), now),
+		"another CA":          request(present(t, mtlstest.NewCA(t, "Staff root").Issue(mtlstest.Leaf{CN: "alice", Key: key})), now),
+		"another name":        request(present(t, ca.Issue(mtlstest.Leaf{CN: "bob", Key: key})), now),
+		"a renewal denied":    request(present(t, again), now),
+		"a renewal that ends": request(present(t, ca.Issue(mtlstest.Leaf{CN: "alice", Key: key, NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)})), now),
+		"early data":          {Now: now, Peer: peer.New(present(t, first), peer.Source{Name: SourceTLS, Early: true}, nil)},
+		"another source":      {Now: now, Peer: peer.New(present(t, first), peer.Source{Name: "nginx"}, nil)},
+	} {
+		t.Run(name, func(t *testing.T) { wantOver(t, f.CheckTie(context.Background(), r, *e.Tie, e.Subject), false) })
+	}
+	if err := f.CheckTie(context.Background(), request(present(t, first), now), *e.Tie, e.Subject); err != nil {
+		t.Error(err)
 	}
 }
 

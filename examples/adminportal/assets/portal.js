@@ -64,34 +64,51 @@
     }
   }
 
-  async function prove() {
-    const asked = await call("POST", "/factors/passkey/challenge", {});
-    say("status", "Your device asks for your passkey…");
-    const credential = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey) });
-    return call("POST", "/factors/passkey/verify", { credential: credential.toJSON() });
+  // passkeyOf picks the factor that this page can do from those that the portal offers: their names are the policy's.
+  const passkeys = (document.body.dataset.passkeys || "").split(" ");
+  const passkeyOf = (names) => {
+    const name = (names || []).find((n) => passkeys.includes(n));
+    if (!name) throw new Refused({ title: "This needs something other than a passkey, and the page cannot do that." });
+    return "/" + encodeURIComponent(name);
+  };
+
+  // prove answers what a state is waiting for, step by step, until nothing is open.
+  async function prove(state) {
+    for (let open = state.login || state.step_up; open; open = state.login || state.step_up) {
+      const path = "/factors" + passkeyOf(open.next);
+      const asked = await call("POST", path + "/challenge", {});
+      say("status", "Your device asks for your passkey…");
+      const credential = await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(asked.publicKey) });
+      state = await call("POST", path + "/verify", { credential: credential.toJSON() });
+    }
+    return state;
   }
 
-  async function stepUp(want) {
-    await call("POST", "/step-up", want);
-    return prove();
-  }
+  const stepUp = async (want) => prove(await call("POST", "/step-up", want));
 
-  async function create(name) {
-    const asked = await call("POST", "/credentials/passkey/challenge", {});
+  // create makes a passkey for the state that the caller is in.
+  async function create(state, name) {
+    const offered = state.factors || (state.onboarding && state.onboarding.factors) || (state.principal && state.principal.factors.map((f) => f.name));
+    const path = "/credentials" + passkeyOf(offered);
+    const asked = await call("POST", path + "/challenge", {});
     say("status", "Your device makes a passkey…");
     const credential = await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(asked.publicKey) });
-    return call("POST", "/credentials/passkey/verify", { credential: credential.toJSON(), name });
+    return call("POST", path + "/verify", { credential: credential.toJSON(), name });
   }
 
   // confirmed does something, and where it needs a fresher proof asks for one first.
   async function confirmed(what) {
+    let refusal;
     try {
       return await what();
     } catch (error) {
       if (error.code !== "insufficient_user_authentication") throw error;
+      refusal = error;
     }
     say("status", "First confirm that it is you…");
-    await stepUp({ factors: ["passkey"] });
+    const state = await call("GET", "/session");
+    const own = state.principal.factors.map((f) => f.name).find((n) => passkeys.includes(n));
+    await stepUp(own ? { factors: [own] } : refusal.stepUp);
     return what();
   }
 
@@ -102,8 +119,7 @@
     if (card.dataset.stepUp) {
       await stepUp(JSON.parse(card.dataset.stepUp));
     } else {
-      await call("POST", "/login", { return_to: card.dataset.return });
-      await prove();
+      await prove(await call("POST", "/login", { return_to: card.dataset.return }));
     }
     say("status", "Welcome.");
     location.assign(card.dataset.return);
@@ -112,10 +128,9 @@
   on("#enrol", "submit", (form, event) => {
     event.preventDefault();
     busy(form.querySelector("button"), async () => {
-      await call("POST", "/invitations/redeem", { code: form.elements["code"].value.trim() });
-      await create(form.elements["name"].value.trim() || passkeyName());
-      say("status", "Your passkey is ready. Now sign in with it.");
-      location.assign("/login");
+      const state = await call("POST", "/invitations/redeem", { code: form.elements["code"].value.trim() });
+      await create(state, form.elements["name"].value.trim() || passkeyName());
+      location.assign("/login?enrolled=1");
     });
   });
 
@@ -134,7 +149,8 @@
   on("#add", "submit", (form, event) => {
     event.preventDefault();
     busy(form.querySelector("button"), async () => {
-      await confirmed(() => create(form.elements["name"].value.trim() || passkeyName()));
+      const state = await call("GET", "/session");
+      await confirmed(() => create(state, form.elements["name"].value.trim() || passkeyName()));
       location.reload();
     });
   });
@@ -191,8 +207,16 @@
 
   // Times are written in UTC; whoever reads them has a clock of their own.
   const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const seconds = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   document.querySelectorAll("time[datetime]").forEach((e) => {
     e.title = e.textContent;
-    e.textContent = clock.format(new Date(e.dateTime));
+    e.textContent = ("seconds" in e.dataset ? seconds : clock).format(new Date(e.dateTime));
   });
+
+  // A certificate that does not open the portal is tried once, so that an administrator finds the reason.
+  if (document.querySelector("[data-try]")) call("POST", "/login", {}).catch(() => {});
+
+  // On a phone the tab that is open may lie outside.
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.scrollIntoView({ block: "nearest", inline: "center" });
 })();
