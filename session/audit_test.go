@@ -158,7 +158,6 @@ func TestRefusalsAreAudited(t *testing.T) {
 	if all() == n {
 		t.Error("a certificate that the middleware refused: no event")
 	}
-	n = all()
 	b := w.browser("corp/alice")
 	must(t, b.begin("admin"))
 	n = all()

@@ -69,12 +69,11 @@ func TestInsiderFromManyAddresses(t *testing.T) {
 func TestStepUpGuesses(t *testing.T) {
 	w := newWorld(t)
 	k := w.passkey("corp/alice")
-	before := w.kind.tried.Load()
 	var bs []*browser
 	for range 4 {
 		bs = append(bs, w.login("corp/alice"))
 	}
-	before = w.kind.tried.Load()
+	before := w.kind.tried.Load()
 	w.wait(2 * time.Minute)
 	for i := range 20 {
 		b := bs[i%4]

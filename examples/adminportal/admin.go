@@ -23,7 +23,7 @@ import (
 // userRow is a user in the list.
 type userRow struct {
 	session.User
-	Passkeys int
+	Passkeys []factors.Credential
 	Invited  bool
 }
 
@@ -55,7 +55,7 @@ func (pg *pages) showUsers(w http.ResponseWriter, r *http.Request, a *session.Ad
 		if err != nil {
 			return err
 		}
-		row := userRow{User: u, Passkeys: len(credentials)}
+		row := userRow{User: u, Passkeys: credentials}
 		row.Invited = slices.ContainsFunc(invitations, func(i session.Invitation) bool { return i.User == u.ID && i.Open(now) })
 		d.Users = append(d.Users, row)
 	}
@@ -106,6 +106,8 @@ func (pg *pages) changeUser(w http.ResponseWriter, r *http.Request, a *session.A
 		notice, err = "The user is an administrator now.", a.SetAdmin(ctx, id, true)
 	case "take-admin":
 		notice, err = "The user is no administrator any more.", a.SetAdmin(ctx, id, false)
+	case "remove-passkey":
+		notice, err = "The passkey is removed, and nobody is signed in with it any more.", a.RemoveCredential(ctx, id, field(w, r, "factor"), field(w, r, "id"))
 	case "sign-out":
 		var n int
 		n, err = a.EndUserSessions(ctx, id)

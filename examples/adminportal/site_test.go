@@ -177,6 +177,27 @@ func TestStepUpOfAPage(t *testing.T) {
 		t.Fatalf("%v %v", want, err)
 	}
 	alice.want(http.StatusOK, "POST", "/auth/step-up", want)
+	alice.auth.NotVerified = false
+	alice.answer("/auth/factors/passkey", alice.auth.Get)
+	alice.sees(http.StatusOK, "/admin/users", "bob")
+}
+
+// An administrator takes a lost passkey away: its owner is signed out, and needs an invitation.
+func TestLostPasskeyIsRemoved(t *testing.T) {
+	r, alice := signedIn(t, "alice")
+	bob := r.caller("bob")
+	bob.enrol(r.invited["bob"])
+	bob.login()
+	_, body, _ := alice.page("/admin/users", nil)
+	m := regexp.MustCompile(`data-user="bob"[\s\S]*?action="(/admin/users/[^/]+/remove-passkey)"[\s\S]*?name="factor" value="([^"]+)"[\s\S]*?name="id" value="([^"]+)"`).FindStringSubmatch(body)
+	if m == nil {
+		t.Fatalf("no such form in\n%s", body)
+	}
+	alice.sends(m[1], url.Values{"factor": {m[2]}, "id": {html.UnescapeString(m[3])}}, "/admin/users")
+	if got := bob.want(http.StatusOK, "GET", "/auth/session", nil); got["state"] != "guest" {
+		t.Errorf("bob is %v", got["state"])
+	}
+	alice.sees(http.StatusOK, "/admin/audit?user=bob", "credential.removed")
 }
 
 // Names and notes stay in their place: nothing in them turns, hides or breaks what is around them.
