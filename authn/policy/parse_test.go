@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -428,7 +429,8 @@ func TestLoadErrors(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	folder := folderWith(f)
-	for _, text := range []string{baseText, tenantsText, "", "a: &a [*a]", "version: 1\n? [a]\n: b", "version: 1\nrules: [{}]", "{", "- - -", "a: |\n  b", "%YAML 1.2\n---\n"} {
+	rules := "  - { route: /admin/a, tenant: Größe, methods: [strong] }\n  - { methods: [weak, strong] }\nfloors:\n  - { factors: [cert], max_age: 5m }\n"
+	for _, text := range []string{baseText, tenantsText, floorsHead + rules, baseText + "# \u200b", strings.Repeat("[", maxDepth+1), "a\xff", "a\rb", "\ufeffversion: 1", "", "a: &a [*a]", "version: 1\n? [a]\n: b", "version: 1\nrules: [{}]", "{", "- - -", "a: |\n  b", "%YAML 1.2\n---\n"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -437,6 +439,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%v, %v", p, err)
 		}
 		if err == nil {
+			loadsOtherwise(t, folder, text, p)
 			return
 		}
 		at, ok := errors.AsType[*Error](err)
@@ -444,4 +447,23 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%#v", err)
 		}
 	})
+}
+
+// loadsOtherwise wants the same policy of a text whose lines end otherwise, and with a comment above.
+func loadsOtherwise(t *testing.T, folder, text string, p *Policy) {
+	t.Helper()
+	lf := strings.ReplaceAll(text, "\r\n", "\n")
+	for what, other := range map[string]string{"LF": lf, "CRLF": strings.ReplaceAll(lf, "\n", "\r\n"), "a comment": "# [{ ü\n" + text} {
+		if len(other) > maxPolicyFile {
+			continue
+		}
+		o, err := parseIn(folder, other)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if !reflect.DeepEqual(o.Rules, p.Rules) || !reflect.DeepEqual(o.Floors, p.Floors) || !reflect.DeepEqual(o.Methods, p.Methods) || !reflect.DeepEqual(o.Origins, p.Origins) || o.Limits != p.Limits {
+			t.Errorf("%s: another policy: %+v, want %+v", what, o, p)
+		}
+	}
 }
