@@ -562,11 +562,20 @@ func (r *reader) checkMethod(p pair, e methodEntry, m authn.Method) error {
 	}
 	// Every choice must end with a user: a step names one only if all its factors do.
 	for _, step := range m.Steps {
-		if !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return f.Identifies != authn.IdentifiesUser }) {
+		if !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return r.atLeast(f) != authn.IdentifiesUser }) {
 			return nil
 		}
 	}
 	return r.at(p.at, "method %q can end without naming a user: no step of it always does", p.key)
+}
+
+// atLeast is what a factor of the policy always identifies.
+func (r *reader) atLeast(f authn.Factor) authn.Identifies {
+	known, _ := r.policy.Factor(f.Name)
+	if p, ok := known.Settings.(Partial); ok {
+		return min(f.Identifies, p.AtLeast())
+	}
+	return f.Identifies
 }
 
 func (r *reader) knownFactor(name positioned) (authn.Factor, error) {

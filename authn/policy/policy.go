@@ -97,6 +97,14 @@ type Settings interface {
 	Describe() authn.Factor
 }
 
+// Partial is implemented by settings of a factor that may name less than Describe says: what it identifies depends on the
+// credential.
+type Partial interface {
+	Settings
+	// AtLeast is what evidence of the factor always identifies.
+	AtLeast() authn.Identifies
+}
+
 // Kind decodes the sections of one kind of factor.
 type Kind interface {
 	// Name is the value of "kind:" in the file.

@@ -75,3 +75,22 @@ func TestPolicyErrorsHavePositions(t *testing.T) {
 		}
 	}
 }
+
+// Where one rule names nobody, a step after it must.
+func TestRulesThatNameNobody(t *testing.T) {
+	mixed := strings.Replace(policyText, `pattern: "{user}", tenant: corp`, `pattern: "guest", tenant: corp`, 1)
+	_, err := parsePolicy(t, mixed)
+	at, ok := errors.AsType[*policy.Error](err)
+	if !ok || at.Line != 14 || !strings.Contains(at.Message, "can end without naming a user") {
+		t.Errorf("%v", err)
+	}
+	other := "  staff:\n    kind: mtls\n    anchors: [staff]\n    identify: [{ from: san.email, pattern: \"{user}@corp.example\", tenant: corp }]\nmethods:\n"
+	p, err := parsePolicy(t, strings.Replace(strings.Replace(mixed, "methods:\n", other, 1), "steps: [device]", "steps: [device, staff]", 1))
+	if err != nil || p.Factors[0].Identifies != authn.IdentifiesUser {
+		t.Errorf("with a step that names one: %v", err)
+	}
+	_, err = parsePolicy(t, strings.Replace(strings.Replace(mixed, "methods:\n", other, 1), "steps: [device]", "steps: [{ any_of: [device, staff] }]", 1))
+	if err == nil || !strings.Contains(err.Error(), "can end without naming a user") {
+		t.Errorf("a choice: %v", err)
+	}
+}

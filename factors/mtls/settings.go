@@ -70,6 +70,14 @@ func (s *Settings) Describe() authn.Factor {
 	}
 }
 
+// AtLeast implements [policy.Partial]: a rule without {user} names nobody.
+func (s *Settings) AtLeast() authn.Identifies {
+	if s.rules.alwaysUser() {
+		return authn.IdentifiesUser
+	}
+	return authn.IdentifiesTenant
+}
+
 // amr is RFC 8176's value for a key that may be in software: nothing in a certificate proves where its key is.
 const amr = "swk"
 
