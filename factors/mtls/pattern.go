@@ -137,25 +137,84 @@ func (p pattern) holds(s string) bool {
 	return p.from != fromURI || !strings.ContainsAny(s, "/?#%") && s != "." && s != ".."
 }
 
-// covers reports whether everything that q matches is matched by p too, as far as that can be told without guessing.
+// covers reports whether everything that q matches is matched by p too. Where that depends on what a capture of q holds it
+// reports false: a rule is called dead only if it is.
 func (p pattern) covers(q pattern) bool {
 	if p.from != q.from {
 		return false
 	}
-	if len(q.parts) == 1 && q.parts[0].capture == "" {
-		_, _, ok := p.match(q.text)
-		return ok
-	}
-	if len(p.parts) == 1 && p.parts[0].capture != "" {
-		return p.from != fromURI || len(q.parts) == 1
-	}
-	if len(p.parts) != len(q.parts) {
-		return false
-	}
-	for i := range p.parts {
-		if p.parts[i].literal != q.parts[i].literal || (p.parts[i].capture == "") != (q.parts[i].capture == "") {
+	rest := q.symbols()
+	for i, part := range p.parts {
+		if part.capture == "" {
+			for _, r := range part.literal {
+				if len(rest) == 0 || rest[0].capture || rest[0].r != r {
+					return false
+				}
+				rest = rest[1:]
+			}
+			continue
+		}
+		end := len(rest)
+		if i+1 < len(p.parts) {
+			separator, _ := utf8.DecodeRuneInString(p.parts[i+1].literal)
+			if end = p.until(separator, rest); end < 0 {
+				return false
+			}
+		}
+		if end == 0 || !p.holdsAll(rest[:end]) {
 			return false
 		}
+		rest = rest[end:]
 	}
-	return true
+	return len(rest) == 0
+}
+
+// symbol is a character of a pattern, or a whole capture, and then r is the character that ends it (0: the end).
+type symbol struct {
+	r       rune
+	capture bool
+}
+
+func (p pattern) symbols() []symbol {
+	var out []symbol
+	for i, part := range p.parts {
+		if part.capture != "" {
+			s := symbol{capture: true}
+			if i+1 < len(p.parts) {
+				s.r, _ = utf8.DecodeRuneInString(p.parts[i+1].literal)
+			}
+			out = append(out, s)
+		}
+		for _, r := range part.literal {
+			out = append(out, symbol{r: r})
+		}
+	}
+	return out
+}
+
+// until is where the first separator stands in whatever the symbols match; negative: that depends on a capture.
+func (p pattern) until(separator rune, symbols []symbol) int {
+	for i, s := range symbols {
+		switch {
+		case !s.capture && s.r == separator:
+			return i
+		case s.capture && s.r != separator && !(p.from == fromURI && strings.ContainsRune("/?#%", separator)):
+			return -1
+		}
+	}
+	return -1
+}
+
+// holdsAll is holds for all that the symbols match. A capture alone holds what another may; with a literal beside it, it
+// is never "." or "..", for it cannot be "." itself.
+func (p pattern) holdsAll(symbols []symbol) bool {
+	var literal strings.Builder
+	for _, s := range symbols {
+		if s.capture {
+			literal.WriteByte('x')
+		} else {
+			literal.WriteRune(s.r)
+		}
+	}
+	return p.holds(literal.String())
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pgregory.net/rapid"
+
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
@@ -369,5 +371,107 @@ func TestSettings(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		from source
+		p, q string
+		want bool
+	}{
+		{fromCommonName, "{user}", "{user}", true},
+		{fromCommonName, "{user}", "x{user}", true},
+		{fromCommonName, "{user}", "x", true},
+		{fromCommonName, "x{user}", "xy{user}", true},
+		{fromCommonName, "xy{user}", "x{user}", false},
+		{fromCommonName, "x{user}", "x", false},
+		{fromCommonName, "x-{user}", "x-y", true},
+		{fromCommonName, "{user}-x", "a-x", true},
+		{fromCommonName, "{user}-x", "a-b-x", false},
+		{fromCommonName, "{user}-x", "{user}-x", true},
+		{fromCommonName, "{user}-x", "{user}b-x", false},
+		{fromCommonName, "{user}b-x", "{user}-x", false},
+		{fromCommonName, "device {user}", "device x{user}", true},
+		{fromCommonName, "device {user}", "device  {user}", false},
+		{fromCommonName, "{user} x", "{user} x", true},
+		{fromCommonName, "{tenant}:{user}", "corp:{user}", true},
+		{fromCommonName, "{tenant}:{user}", "{user}:corp", true},
+		{fromCommonName, "{tenant}:{user}", "a:{user}:b", true},
+		{fromCommonName, "{tenant}:{user}", "{user}", false},
+		{fromCommonName, "corp:{user}", "{tenant}:{user}", false},
+		{fromEmail, "{user}@{tenant}", "{user}@corp.example", true},
+		{fromEmail, "{user}@corp.example", "{user}@{tenant}", false},
+		{fromEmail, "{user}@{tenant}", "a@{tenant}", true},
+		{fromEmail, "{user}@{tenant}", "{user}.x@corp.example", false},
+		{fromDNS, "{user}.{tenant}", "{user}.kiosks", true},
+		{fromDNS, "{user}.{tenant}", "{user}.{tenant}.kiosks", true},
+		{fromDNS, "{user}.{tenant}.kiosks", "{user}.{tenant}", false},
+		{fromURI, "spiffe://x/{user}", "spiffe://x/u-{user}", true},
+		{fromURI, "spiffe://x/{user}", "spiffe://x/u/{user}", false},
+		{fromURI, "spiffe://x/{user}", "spiffe://x/..", false},
+		{fromURI, "spiffe://x/{user}", "spiffe://x/.{user}", true},
+		{fromURI, "spiffe://{tenant}/{user}", "spiffe://corp/{user}", true},
+		{fromURI, "spiffe://{tenant}/{user}", "spiffe://a.{tenant}.b/{user}", true},
+		{fromURI, "{user}", "spiffe:{user}", true},
+		{fromURI, "{user}", "spiffe://{user}", false},
+	} {
+		p, err := parsePattern(c.from, c.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := parsePattern(c.from, c.q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.covers(q); got != c.want {
+			t.Errorf("%s: %q covers %q: %v", c.from, c.p, c.q, got)
+		}
+	}
+	for _, r := range []rule{{from: fromCommonName}, {from: fromURI}} {
+		p, _ := parsePattern(r.from, "{user}")
+		if q, _ := parsePattern(fromDNS, "{user}"); p.covers(q) {
+			t.Errorf("%s covers another source", r.from)
+		}
+	}
+}
+
+// A pattern covers another only if it matches every value of it.
+func TestCoversIsNeverWrong(t *testing.T) {
+	covered := 0
+	rapid.Check(t, func(t *rapid.T) {
+		from := rapid.SampledFrom([]source{fromCommonName, fromURI, fromDNS, fromEmail}).Draw(t, "from")
+		part := rapid.SampledFrom([]string{"a", "b", ".", "@", "/", " ", "é", "{user}", "{tenant}"})
+		draw := func(name string) pattern {
+			p, err := parsePattern(from, strings.Join(rapid.SliceOfN(part, 1, 5).Draw(t, name), ""))
+			if err != nil {
+				t.Skip(err)
+			}
+			return p
+		}
+		p, q := draw("p"), draw("q")
+		if !p.covers(q) {
+			return
+		}
+		covered++
+		for range 20 {
+			var b strings.Builder
+			for _, s := range q.parts {
+				b.WriteString(s.literal)
+				if s.capture != "" {
+					b.WriteString(strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", ".", "@", "/", " ", "é", "..", "%"}), 1, 3).Draw(t, "value"), ""))
+				}
+			}
+			value := b.String()
+			if _, _, ok := q.match(value); !ok || valueFault(from, value) != "" {
+				continue
+			}
+			if _, _, ok := p.match(value); !ok {
+				t.Fatalf("%s: %q is said to cover %q, and does not match %q", from, p.text, q.text, value)
+			}
+		}
+	})
+	if covered == 0 {
+		t.Error("no pattern covered another")
 	}
 }
