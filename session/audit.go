@@ -87,9 +87,13 @@ func (e *Engine) record(ctx context.Context, events ...Event) error {
 	return nil
 }
 
+// ordinary are the reasons of what people do all day.
+var ordinary = map[authn.Reason]bool{authn.ReasonSignedOut: true, authn.ReasonCancelled: true, authn.ReasonReplaced: true, authn.ReasonExpired: true,
+	authn.ReasonIdle: true, ReasonRevokedByOwner: true}
+
 func (e *Engine) logEvent(ctx context.Context, ev Event) {
 	level := slog.LevelInfo
-	if ev.Reason != "" {
+	if ev.Reason != "" && !ordinary[ev.Reason] {
 		level = slog.LevelWarn
 	}
 	if !e.log.Enabled(ctx, level) {

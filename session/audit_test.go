@@ -228,6 +228,36 @@ func TestRedeemInsideASession(t *testing.T) {
 	}
 }
 
+// A login that begins with a certificate is found with whom the certificate names, from its beginning.
+func TestBegunLoginsAreTheirTenants(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("corp/alice")
+	must(t, b.begin("admin"))
+	if ev := w.wantEvent("corp", authn.LoginBegun, ""); ev.User != w.user("corp/alice").ID || ev.Name != "alice" {
+		t.Errorf("%+v", ev)
+	}
+	must(t, b.begin("badge", returning("/badge/x"))) // is finished at once
+	if ev := w.wantEvent("corp", authn.LoginBegun, ""); ev.Method != "badge" || ev.Name != "alice" {
+		t.Errorf("%+v", ev)
+	}
+	must(t, w.browser("").begin("open", claiming("corp", "alice"))) // a claim proves nothing
+	if ev := w.wantEvent("", authn.LoginBegun, ""); ev.User != "" || ev.Name != "" {
+		t.Errorf("%+v", ev)
+	}
+}
+
+// People who sign out are no warning.
+func TestOrdinaryReasonsAreNoWarnings(t *testing.T) {
+	w := newWorld(t)
+	b := w.login("corp/alice")
+	must(t, b.begin("admin"))
+	must(t, b.do(func(ctx context.Context, s *session.Session) error { return s.Cancel(ctx) }))
+	must(t, b.signOut(false))
+	if log := w.log.String(); strings.Contains(log, "level=WARN") || !strings.Contains(log, "reason=signed_out") {
+		t.Error(log)
+	}
+}
+
 // A cookie without its certificate is written down once in a while, and not with every request.
 func TestRefusalsDoNotFloodTheLog(t *testing.T) {
 	w := newWorld(t)

@@ -266,13 +266,24 @@ func (s *Session) stillThere(ctx context.Context) error {
 	return nil
 }
 
-// events are the audit events among effects.
+// events are the audit events among effects. What was said of a login before it had named anyone is found with those that
+// it has named by the time that it is saved.
 func (s *Session) events(effects []authn.Effect) []Event {
 	var events []Event
+	l, running := runningLogin(s.state)
+	if a, ok := s.state.(authn.Authenticated); ok && !running {
+		p := a.Principal()
+		l = authn.Login{ID: p.Login, Subject: p.Subject, Names: p.Names}
+	}
 	for _, e := range effects {
-		if h, ok := e.(authn.Happened); ok {
-			events = append(events, s.event(h))
+		h, ok := e.(authn.Happened)
+		if !ok {
+			continue
 		}
+		if h.Login == l.ID && h.Subject.Tenant == "" {
+			h.Subject, h.Names = l.Subject, l.Names
+		}
+		events = append(events, s.event(h))
 	}
 	return events
 }
