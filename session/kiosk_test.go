@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/stores/storetest"
 )
 
 // A sign-out that carries a secret which was replaced meanwhile is handed a fresh one.
@@ -99,4 +100,47 @@ func TestPersonFallsWithTheDevicesMethod(t *testing.T) {
 	if b.open().Allows() == nil {
 		t.Error("the device may not be here any more, and the person above it may")
 	}
+}
+
+// A person who is not in force on a request takes the values along, though the row is as it was.
+func TestValuesOfAPersonWhoIsNotInForce(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser("corp/lobby")
+	must(t, b.begin("kiosk"))
+	must(t, b.begin("attendant"))
+	must(t, b.prove(w.passkey("corp/alice")))
+	must(t, b.do(func(ctx context.Context, s *session.Session) error { return s.SaveValues(ctx, []byte("alice's cart")) }))
+	w.wait(time.Second)
+	w.fail = only("EndSessions", 1, storetest.Before)
+	wantAs[*session.UnavailableError](t, w.Operate("corp").SetStatus(context.Background(), w.user("corp/alice").ID, session.Suspended))
+	w.fail = nil
+	s := b.open()
+	if _, person := s.Person(); person || s.State().Kind() != authn.KindAuthenticated {
+		t.Fatal("the set-up is not what it should be")
+	}
+	if v := s.Values(); len(v) != 0 {
+		t.Errorf("nobody is signed in, and the values are %q", v)
+	}
+	wantErr(t, s.SaveValues(context.Background(), []byte("somebody's")), session.ErrConflict)
+}
+
+// A sign-out wins against a step-up that came in between. It is not handed the secret that the step-up made.
+func TestSignOutThatMetAStepUp(t *testing.T) {
+	w := newWorld(t)
+	k := w.passkey("corp/alice")
+	b := w.browser("corp/lobby")
+	must(t, b.begin("kiosk"))
+	must(t, b.begin("attendant"))
+	must(t, b.prove(k))
+	stale := b.twin()
+	s := stale.open()
+	w.wait(2 * time.Minute)
+	must(t, b.stepUp(fresh))
+	must(t, b.prove(k))
+	must(t, s.SignOut(context.Background(), false))
+	stale.take(s)
+	if _, person := b.open().Person(); person {
+		t.Error("the person is there still")
+	}
+	stale.wantState(authn.KindGuest)
 }

@@ -50,8 +50,8 @@ type Session struct {
 	ended  bool   // the row ended: the cookie is worth nothing
 }
 
-// Open reads the session of a request: at most one read of the store, and a write only now and then to record that the
-// caller was seen. A cookie that is unknown, stale or forged makes a guest. So does one whose certificate is not the one
+// Open reads the session of a request: one read of the store, once a second another two to see whether its user is in good
+// standing, and a write only now and then to record that the caller was seen. A cookie that is unknown, stale or forged makes a guest. So does one whose certificate is not the one
 // that the session was won with: that is the state on this request alone, and the session itself is left as it was.
 func (e *Engine) Open(ctx context.Context, req Request) (*Session, error) {
 	s := new(Session)

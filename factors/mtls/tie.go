@@ -86,9 +86,9 @@ func (v *Verifier) checkOriginal(ctx context.Context, now time.Time, tie authn.T
 	at, ok := v.roots[root{tie.Anchor, tie.Root}]
 	switch {
 	case !ok || len(tie.Issuers)%marksSize != 0:
-		return over(ReasonUntrusted, "the anchor that the session was won under is gone")
+		return factors.Reject(ReasonUntrusted, "the anchor that the session was won under is gone")
 	case !at.anchor.MaySpeakFor(subject.Tenant):
-		return over(ReasonForeignTenant, "the anchor that the session was won under may not speak for its tenant")
+		return factors.Reject(ReasonForeignTenant, "the anchor that the session was won under may not speak for its tenant")
 	}
 	denied := func(m factors.Marks) (bool, error) {
 		yes, err := v.env.Denials.Denied(ctx, now, subject.Tenant, m)
