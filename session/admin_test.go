@@ -344,3 +344,25 @@ func TestAdministratorRemovesACredential(t *testing.T) {
 	must(t, b.begin("admin"))
 	wantErr(t, b.prove(k), session.ErrInvalidCredential)
 }
+
+// Somebody who is no administrator any more suspends nobody by trying again.
+func TestFormerAdministratorSuspendsNobody(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	root := w.login("corp/root")
+	root.route = "/admin/x"
+	w.before = func(op string) {
+		if op == "SetUser" {
+			w.before = nil
+			must(t, w.Operate("corp").SetAdmin(ctx, w.user("corp/root").ID, false))
+			must(t, w.Operate("corp").SetAdmin(ctx, w.user("corp/bob").ID, true)) // and bob changes, so that the first try loses
+		}
+	}
+	err := root.administer(func(ctx context.Context, a *session.Admin) error {
+		return a.SetStatus(ctx, w.user("corp/bob").ID, session.Suspended)
+	})
+	wantErr(t, err, session.ErrForbidden)
+	if w.account("corp/bob").Status != session.Active {
+		t.Error("it is done")
+	}
+}

@@ -292,3 +292,33 @@ func TestTenantSuspensionCutShort(t *testing.T) {
 		t.Error("a user of a suspended tenant works on")
 	}
 }
+
+// A session is signed out, or ended by its owner, while it enrols: its credential is gone when that is said to be done.
+func TestNoCredentialAfterSignOut(t *testing.T) {
+	for name, end := range map[string]func(old, other *browser) error{
+		"signed out": func(old, _ *browser) error { return old.signOut(false) },
+		"ended by its owner": func(old, other *browser) error {
+			id := old.open().ID()
+			return other.do(func(ctx context.Context, s *session.Session) error { return s.RevokeSession(ctx, id) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			b, other := w.login("corp/alice"), w.login("corp/alice")
+			asked, err := b.enrolChallenge("passkey")
+			must(t, err)
+			old := b.twin()
+			w.before = func(op string) {
+				if op == "Enrol" {
+					w.before = nil
+					must(t, end(old, other))
+				}
+			}
+			wantErr(t, b.enrolAnswer(w.newKey("corp/alice", "passkey", "late"), asked), session.ErrConflict)
+			if w.stored("passkey", "late") {
+				t.Error("it is there")
+			}
+			w.wantEvent("corp", session.CredentialRefused, session.ReasonChangedMeanwhile)
+		})
+	}
+}
