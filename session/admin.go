@@ -34,7 +34,9 @@ type Admin struct {
 // Administer gives the administration of the caller's own tenant. The caller must be a person whom the directory calls
 // an administrator at this moment, and must meet what the request's route demands and want besides.
 func (s *Session) Administer(ctx context.Context, want ...authn.Requirement) (*Admin, error) {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.Allows(want...); err != nil {
 		return nil, err
 	}
@@ -183,7 +185,11 @@ func (a *Admin) Credentials(ctx context.Context, user string) ([]factors.Credent
 
 // RemoveCredential removes a user's credential, one that was lost or stolen, and ends the sessions that were won with it.
 // Nothing need be left: the user then needs an invitation.
+// Administrators remove their own as everybody does (ErrConflict here).
 func (a *Admin) RemoveCredential(ctx context.Context, user, factor, id string) error {
+	if user == a.by {
+		return ErrConflict
+	}
 	if err := a.fence(ctx); err != nil {
 		return err
 	}
@@ -230,12 +236,15 @@ func (a *Admin) SetStatus(ctx context.Context, user string, status Status) error
 	if user == a.by && status != Active {
 		return ErrConflict
 	}
-	return a.changeUser(ctx, user, change{gain: status == Active, detail: "status " + string(status), to: func(u *User) {
-		u.Status = status
-		if status != Active {
-			u.Cutoff = a.engine.now()
+	set := func(status Status) func(*User) {
+		return func(u *User) {
+			u.Status = status
+			if status != Active {
+				u.Cutoff = a.engine.now()
+			}
 		}
-	}})
+	}
+	return a.changeUser(ctx, user, change{gain: status == Active, detail: "status " + string(status), to: set(status), back: set(Suspended)})
 }
 
 // SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves, and nobody takes it from
@@ -248,7 +257,8 @@ func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	if !admin {
 		detail = "no administrator"
 	}
-	return a.changeUser(ctx, user, change{gain: admin, detail: detail, to: func(u *User) { u.Admin = admin }})
+	set := func(admin bool) func(*User) { return func(u *User) { u.Admin = admin } }
+	return a.changeUser(ctx, user, change{gain: admin, detail: detail, to: set(admin), back: set(false)})
 }
 
 // gain does something that gives somebody something: the audit log has it first. If the administrator's session has ended
@@ -276,6 +286,7 @@ func (a *Admin) gain(ctx context.Context, ev Event, do func() error, undo func(c
 // change is what is to become of a user.
 type change struct {
 	to     func(*User)
+	back   func(*User) // undoes a gain, and nothing else
 	gain   bool
 	detail string
 }
@@ -292,8 +303,10 @@ func (a *Admin) changeUser(ctx context.Context, id string, c change) error {
 	ev := Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: c.detail}
 	if c.gain {
 		return a.gain(ctx, ev, func() error { return a.swapUser(ctx, u, c) }, func(ctx context.Context) error {
-			back := change{to: func(u *User) { u.Status, u.Admin = was.Status, was.Admin }}
-			return a.writeUser(ctx, u, back, func(context.Context) error { return nil })
+			if same := was; func() bool { c.to(&same); return same.Status == was.Status && same.Admin == was.Admin }() {
+				return nil // it gave nothing that was not there
+			}
+			return a.writeUser(ctx, u, change{to: c.back}, func(context.Context) error { return nil })
 		})
 	}
 	if err := a.swapUser(ctx, u, c); err != nil {

@@ -31,6 +31,8 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 	if s.provenBy(l) != "" {
 		if l.Subject.User != "" {
 			who = l.Subject.User
+		} else {
+			who += "\x00" + s.provenBy(l) // nobody else's attempts count against somebody with a certificate of their own
 		}
 		tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Subject.Tenant, "tenant")
 		a := &attempt{s: s, tenant: &tenant, budgets: []Budget{

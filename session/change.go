@@ -57,7 +57,7 @@ func (s *Session) commit(ctx context.Context, state authn.State, effects []authn
 		return err
 	}
 	if err := s.engine.record(ctx, s.events(effects)...); err != nil {
-		if slices.Contains(effects, authn.Effect(authn.Rotate{})) {
+		if slices.Contains(effects, authn.Effect(authn.Rotate{})) && !lostPerson(before, state) {
 			_ = s.takeBack(ctx, before)
 		}
 		return err
@@ -86,7 +86,7 @@ func (s *Session) save(ctx context.Context, state authn.State, effects []authn.E
 		return &UnavailableError{err}
 	}
 	swap := Swap{Selector: s.row.Selector, From: s.row.Version, State: encoded, Touched: s.now, Index: indexOf(state), Expires: s.expires(state),
-		Client: s.client(), ClearValues: slices.Contains(effects, authn.Effect(authn.ClearValues{}))}
+		Client: s.client(), ClearValues: slices.Contains(effects, authn.Effect(authn.ClearValues{})) || s.hidden && personOf(state) == ""}
 	cookie := ""
 	if slices.Contains(effects, authn.Effect(authn.Rotate{})) {
 		secret, hash, err := s.engine.newSecret()
@@ -137,7 +137,7 @@ func (s *Session) create(ctx context.Context, state authn.State, values []byte) 
 	if err := s.engine.store.CreateSession(ctx, row); err != nil {
 		return broken("create session", err)
 	}
-	s.row, s.stored, s.state, s.cookie = row, state, state, selector+"."+secret
+	s.row, s.stored, s.state, s.cookie, s.hidden = row, state, state, selector+"."+secret, false
 	return nil
 }
 
@@ -263,7 +263,21 @@ func (s *Session) stillThere(ctx context.Context) error {
 	if !row.Ended.IsZero() {
 		return ErrConflict
 	}
+	state, err := row.decode()
+	if err != nil || personOf(state) != personOf(s.state) {
+		return ErrConflict
+	}
 	return nil
+}
+
+// personOf names the person of a state by the login that made them; empty: there is none.
+func personOf(state authn.State) string {
+	a, ok := state.(authn.Authenticated)
+	if !ok {
+		return ""
+	}
+	p, _ := a.Person()
+	return p.Login
 }
 
 // events are the audit events among effects. What was said of a login before it had named anyone is found with those that

@@ -199,7 +199,7 @@ func (s *Session) stillOffered(p authn.Principal) bool {
 	shown := p.All()
 	return !slices.ContainsFunc(m.Steps, func(step authn.Step) bool {
 		return !slices.ContainsFunc(shown, func(e authn.Evidence) bool {
-			f, ok := step.Allows(e.Factor)
+			f, ok := step.Allows(e.Factor) // a factor is in one step of a method
 			return ok && f.Kind == e.Kind
 		})
 	})

@@ -42,7 +42,9 @@ func onboarding(state authn.State) (authn.Onboarding, bool) {
 // one. Redeeming spends nothing: storing the credential does. Redeeming again moves the invitation here. A person who is
 // signed in has no use for an invitation ([ErrWrongStep]).
 func (s *Session) Redeem(ctx context.Context, code string) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	if p, person := s.Person(); person {
 		s.note(ctx, authn.Happened{What: InvitationRefused, Subject: p.Subject, Names: p.Names, Reason: authn.ReasonWrongStep})
 		return ErrWrongStep
@@ -343,7 +345,9 @@ func (s *Session) enroller(factor string) (factors.Enroller, error) {
 
 // EnrolChallenge asks a factor for the challenge of a new credential.
 func (s *Session) EnrolChallenge(ctx context.Context, factor string) (Asking, error) {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return Asking{}, err
+	}
 	who, err := s.mayEnrol(ctx, factor)
 	if err != nil {
 		return Asking{}, err
@@ -368,7 +372,9 @@ func (s *Session) enrolment(who enrolling) factors.Enrolment {
 // a session that lived.
 func (s *Session) Enrol(ctx context.Context, factor, name string, credential json.RawMessage) (factors.Credential, error) {
 	var none factors.Credential
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return factors.Credential{}, err
+	}
 	if len(name) > maxCredentialName || !utf8.ValidString(name) {
 		return none, ErrBadRequest
 	}
@@ -477,7 +483,11 @@ func (s *Session) unstore(ctx context.Context, who enrolling, made factors.Crede
 			err = s.engine.store.RemoveCredential(ctx, made.Tenant, made.User, made.Factor, made.ID, u.Epoch)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err == nil || errors.Is(err, ErrNotFound) {
+		// And with it whatever was won with it meanwhile.
+		_, err = s.engine.endSessionsWith(ctx, made.Tenant, made.User, made.Factor, made.ID, "", s.now)
+	}
+	if err != nil {
 		return s.notStored(ctx, who, made, err)
 	}
 	return s.notStored(ctx, who, made, why)
@@ -527,7 +537,9 @@ func (s *Session) RenameCredential(ctx context.Context, id, name string) error {
 	if name == "" || len(name) > maxCredentialName || !utf8.ValidString(name) {
 		return ErrBadRequest
 	}
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	p, c, err := s.own(ctx, id)
 	if err != nil {
 		return err
@@ -547,7 +559,9 @@ func (s *Session) RenameCredential(ctx context.Context, id, name string) error {
 // credential ([*InsufficientError] otherwise), refuses to remove one without which a method that the user can complete
 // no longer could be ([ErrConflict]), and ends the user's other sessions that were won with it.
 func (s *Session) RemoveCredential(ctx context.Context, id string) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	p, c, err := s.own(ctx, id)
 	if err != nil {
 		return err

@@ -134,7 +134,6 @@ func TestSignOutThatMetAStepUp(t *testing.T) {
 	must(t, b.prove(k))
 	stale := b.twin()
 	s := stale.open()
-	w.wait(2 * time.Minute)
 	must(t, b.stepUp(fresh))
 	must(t, b.prove(k))
 	must(t, s.SignOut(context.Background(), false))

@@ -39,7 +39,9 @@ const maxChallengeData = 16 << 10
 // a running login; a session that is there stays until the new login is complete. Where the ambient factors do not
 // verify, nothing begins and nothing ends.
 func (s *Session) Begin(ctx context.Context, b Begin) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	if of := s.req.Origin.Tenant; of != "" {
 		if b.Tenant != "" && b.Tenant != of {
 			return ErrForbidden
@@ -326,7 +328,9 @@ type Asking struct {
 
 // Challenge asks an interactive factor of the open step for a challenge. It replaces an open one.
 func (s *Session) Challenge(ctx context.Context, factor string) (Asking, error) {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return Asking{}, err
+	}
 	l, ok := runningLogin(s.state)
 	if !ok {
 		return Asking{}, s.nothingRuns()
@@ -401,7 +405,9 @@ func (s *Session) nothingRuns() error {
 // Verify hands a credential to a factor of the open step. The challenge is spent and the attempt counted before anything
 // is looked at. Whatever is wrong, the caller learns the same.
 func (s *Session) Verify(ctx context.Context, factor string, credential json.RawMessage) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	l, ok := runningLogin(s.state)
 	if !ok {
 		return s.nothingRuns()
@@ -667,7 +673,9 @@ func gained(before, after authn.State) (authn.Principal, []authn.Evidence) {
 
 // Cancel ends what runs: a login, a workflow, a step-up. What was there before is left.
 func (s *Session) Cancel(ctx context.Context) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	_, err := s.change(ctx, authn.Cancel{At: s.now})
 	return err
 }
@@ -675,7 +683,9 @@ func (s *Session) Cancel(ctx context.Context) error {
 // SignOut ends the person's part of the session; a device beneath stays unless all is set. It wins against every request
 // in flight.
 func (s *Session) SignOut(ctx context.Context, all bool) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	if s.row.Selector == "" {
 		return nil
 	}

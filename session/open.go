@@ -142,54 +142,44 @@ func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
 	_ = s.engine.record(ctx, ev)
 }
 
+// anew is how long after its head a request is taken as if it came only now.
+const anew = time.Second
+
 // tick brings the session to the present: a request may take its time between its head and what it asks for. It is the
-// first thing that every call does which decides something.
-func (s *Session) tick() {
+// first thing that every call does which decides something. After anew, or under another policy, the session is read again.
+func (s *Session) tick(ctx context.Context) error {
 	now := s.engine.now()
+	if s.row.Selector != "" && (now.Sub(s.now) >= anew || s.rt != s.engine.current.Load()) {
+		return s.reopen(ctx)
+	}
+	s.rt = s.engine.current.Load()
 	if !now.After(s.now) {
-		return
+		return nil
 	}
 	s.now = now
+	if _, changed := authn.At(s.stored, now, s.row.Touched); changed {
+		return s.reopen(ctx)
+	}
+	return nil
+}
+
+// reopen opens the session as a request would that comes now, with the cookie that this one has by now.
+func (s *Session) reopen(ctx context.Context) error {
+	req, cookie := s.req, s.cookie
+	if cookie != "" {
+		req.Cookie = cookie
+	}
+	err := s.engine.OpenIn(ctx, s, req)
+	s.cookie = cookie
 	if s.row.Selector == "" {
-		return
+		s.hidden = true // the values were somebody's who is not here any more
 	}
-	stored, changed := authn.At(s.stored, now, s.row.Touched)
-	if !changed {
-		return
-	}
-	s.lapsed = true
-	if _, over := stored.(authn.Ended); over {
-		s.detach("")
-		return
-	}
-	if lostPerson(s.stored, stored) {
-		s.hideValues()
-	}
-	s.stored = stored
-	if view, changed := authn.At(s.state, now, s.row.Touched); changed {
-		if _, over := view.(authn.Ended); over {
-			s.detach("")
-			return
-		}
-		s.state = view
-	}
+	return err
 }
 
 // lostPerson reports whether a person was there before and is not after.
 func lostPerson(before, after authn.State) bool {
-	b, ok := before.(authn.Authenticated)
-	if !ok {
-		return false
-	}
-	if _, person := b.Person(); !person {
-		return false
-	}
-	a, ok := after.(authn.Authenticated)
-	if !ok {
-		return true
-	}
-	_, person := a.Person()
-	return !person
+	return personOf(before) != "" && personOf(after) == ""
 }
 
 // hideValues keeps the values of a principal that is not in force from whoever makes this request.
@@ -197,7 +187,7 @@ func (s *Session) hideValues() { s.row.Values, s.hidden = nil, true }
 
 // detach makes the caller a guest on this request, without a row of its own.
 func (s *Session) detach(why authn.Reason) {
-	s.row, s.stored, s.state, s.why, s.hidden = Row{}, authn.Guest{}, authn.Guest{}, why, false
+	s.row, s.stored, s.state, s.why, s.hidden = Row{}, authn.Guest{}, authn.Guest{}, why, true
 }
 
 func (r Row) decode() (authn.State, error) {
@@ -368,7 +358,11 @@ func (s *Session) seen(ctx context.Context, changed, dropped bool) error {
 	if idle == 0 || s.now.Sub(s.row.Touched) < idle/10 {
 		return nil
 	}
-	return lostIsFine(broken("touch session", s.engine.store.TouchSession(ctx, s.row.Selector, s.row.Version, s.now)))
+	err := s.engine.store.TouchSession(ctx, s.row.Selector, s.row.Version, s.now)
+	if err == nil {
+		s.row.Touched = s.now
+	}
+	return lostIsFine(broken("touch session", err))
 }
 
 // lostIsFine passes over a lost compare-and-swap: whoever won it has touched the row too, or ended it.

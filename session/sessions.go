@@ -110,7 +110,9 @@ func (s *Session) Sessions(ctx context.Context) ([]Summary, error) {
 
 // RevokeSession ends one of the caller's own sessions by its public id; it may be this one.
 func (s *Session) RevokeSession(ctx context.Context, id string) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	p, err := s.person()
 	if err != nil {
 		return err
@@ -131,7 +133,9 @@ func (s *Session) RevokeSession(ctx context.Context, id string) error {
 
 // RevokeOtherSessions ends all of the caller's sessions but this one and says how many.
 func (s *Session) RevokeOtherSessions(ctx context.Context) (int, error) {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return 0, err
+	}
 	p, err := s.person()
 	if err != nil {
 		return 0, err

@@ -11,7 +11,9 @@ import (
 // StepUp begins a step-up inside the session: a fresh proof by each factor named, or by any one factor that makes the
 // session meet want. Nothing changes until it is complete. A want that nothing can meet is [ErrForbidden].
 func (s *Session) StepUp(ctx context.Context, want authn.Requirement) error {
-	s.tick()
+	if err := s.tick(ctx); err != nil {
+		return err
+	}
 	if want.Empty() {
 		return ErrBadRequest
 	}
