@@ -37,10 +37,7 @@ func TestStaleSignOut(t *testing.T) {
 // The person at a kiosk idles out; what the application kept for him is there for whoever comes next.
 func TestValuesGoWithTheirPerson(t *testing.T) {
 	w := newWorld(t)
-	b := w.browser("corp/lobby")
-	must(t, b.begin("kiosk"))
-	must(t, b.begin("attendant"))
-	must(t, b.prove(w.passkey("corp/alice")))
+	b := atKiosk(w, "corp/alice")
 	must(t, b.do(func(ctx context.Context, s *session.Session) error { return s.SaveValues(ctx, []byte("alice's cart")) }))
 	late := b.open()
 	w.wait(6 * time.Minute)
@@ -87,10 +84,7 @@ func TestRefusedPersonLeavesTheDevice(t *testing.T) {
 // The kiosk's method is no longer on offer; its people pass all the same.
 func TestPersonFallsWithTheDevicesMethod(t *testing.T) {
 	w := newWorld(t)
-	b := w.browser("corp/lobby")
-	must(t, b.begin("kiosk"))
-	must(t, b.begin("attendant"))
-	must(t, b.prove(w.passkey("corp/alice")))
+	b := atKiosk(w, "corp/alice")
 	b.route = "/kiosk/x"
 	must(t, b.open().Allows())
 	w.setPolicy("- { route: /kiosk/*, methods: [kiosk, attendant] }", "- { route: /kiosk/*, methods: [attendant] }\n  - { route: /elsewhere/*, tenant: labs, methods: [kiosk] }")
@@ -105,10 +99,7 @@ func TestPersonFallsWithTheDevicesMethod(t *testing.T) {
 // A person who is not in force on a request takes the values along, though the row is as it was.
 func TestValuesOfAPersonWhoIsNotInForce(t *testing.T) {
 	w := newWorld(t)
-	b := w.browser("corp/lobby")
-	must(t, b.begin("kiosk"))
-	must(t, b.begin("attendant"))
-	must(t, b.prove(w.passkey("corp/alice")))
+	b := atKiosk(w, "corp/alice")
 	must(t, b.do(func(ctx context.Context, s *session.Session) error { return s.SaveValues(ctx, []byte("alice's cart")) }))
 	w.wait(time.Second)
 	w.fail = only("EndSessions", 1, storetest.Before)
