@@ -110,7 +110,7 @@ func TestOutsidersLockNoAddress(t *testing.T) {
 // A thousand guesses of outsiders lock everybody's passkey without certificate, in every tenant.
 func TestOutsidersLockNoPasskey(t *testing.T) {
 	w := newWorld(t)
-	labs := w.give("labs/alice", "passkey", "labs-key")
+	labs, corp := w.give("labs/alice", "passkey", "labs-key"), w.give("corp/bob", "passkey", "corp-key")
 	code := w.give("corp/alice", "code", "c1")
 	code.handle = nil
 	for i := range 1000 {
@@ -126,6 +126,12 @@ func TestOutsidersLockNoPasskey(t *testing.T) {
 	must(t, b.begin("bare"))
 	if err := b.prove(labs); err != nil {
 		t.Errorf("typed guesses at corp lock a passkey of labs from elsewhere: %v", err)
+	}
+	b = w.browser("")
+	b.source = "203.0.113.6"
+	must(t, b.begin("bare", claiming("corp", "bob")))
+	if err := b.prove(corp); err != nil {
+		t.Errorf("typed guesses at corp lock a passkey of corp from elsewhere: %v", err)
 	}
 }
 

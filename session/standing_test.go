@@ -322,3 +322,42 @@ func TestNoCredentialAfterSignOut(t *testing.T) {
 		})
 	}
 }
+
+// What was read before a change is not put in force after it: the next request sees the change, within the same moment.
+func TestReadsThatMeetAChange(t *testing.T) {
+	ctx := context.Background()
+	t.Run("deny list", func(t *testing.T) {
+		w := newWorld(t)
+		b := w.login("corp/alice")
+		w.wait(2 * time.Second)
+		w.after = func(op string) {
+			if op == "ListDenials" {
+				w.after = nil
+				must(t, w.Operate("corp").Deny(ctx, factors.CertificateDenials(b.chain[0])[1]))
+			}
+		}
+		b.open()
+		if w.after != nil {
+			t.Fatal("the list was not read")
+		}
+		b.wantState(authn.KindGuest)
+	})
+	t.Run("standing", func(t *testing.T) {
+		w := newWorld(t)
+		b := w.login("corp/alice")
+		w.wait(2 * time.Second)
+		w.after = func(op string) {
+			if op == "User" {
+				w.after = nil
+				w.fail = only("EndSessions", 1, storetest.Before)
+				wantAs[*session.UnavailableError](t, w.Operate("corp").SetStatus(ctx, w.user("corp/alice").ID, session.Suspended))
+				w.fail = nil
+			}
+		}
+		b.open()
+		if w.after != nil {
+			t.Fatal("nobody asked for the user")
+		}
+		b.wantState(authn.KindGuest)
+	})
+}
