@@ -64,6 +64,26 @@ type Evidence struct {
 	At         time.Time `json:"at"`
 	Expires    time.Time `json:"expires,omitzero"` // zero: the evidence sets no end of its own
 	Tie        *Tie      `json:"tie,omitempty"`
+	// Since is when the caller really showed the credential, where that was elsewhere and before At: a sign-in at a
+	// provider (auth_time of OpenID Connect Core section 2). A maximum age counts from it. Zero: at At. Where the provider
+	// does not say, it is the Unix epoch: as old as can be.
+	Since time.Time `json:"since,omitzero"`
+	// Issuer is who vouched for it, where that was somebody else.
+	Issuer string `json:"issuer,omitempty"`
+	// Handles are names under which the issuer may take it back. Within a tenant and factor, a handle means the same for
+	// as long as evidence lives.
+	Handles []string `json:"handles,omitempty"`
+	Scopes  []string `json:"scopes,omitempty"` // what a token allows (RFC 6749 section 3.3)
+	// Attributes are what the issuer says about the caller, as far as the policy asks for it. They decide nothing here.
+	Attributes map[string][]string `json:"attributes,omitempty"`
+}
+
+// shownAt is when the caller showed the credential.
+func (e *Evidence) shownAt() time.Time {
+	if !e.Since.IsZero() && e.Since.Before(e.At) {
+		return e.Since
+	}
+	return e.At
 }
 
 // lasts reports whether the evidence is not over before a deadline is.
@@ -140,7 +160,7 @@ func tells(evidence []Evidence, i int) bool {
 
 // stale reports whether a maximum age leaves a piece of evidence out. Ambient evidence does not age, and zero is any age.
 func (e *Evidence) stale(age time.Duration, now time.Time) bool {
-	return age > 0 && !e.Ambient && now.Sub(e.At) > age
+	return age > 0 && !e.Ambient && now.Sub(e.shownAt()) > age
 }
 
 // measure is Assess without the AMR values, of evidence that is not stale. It does not allocate.

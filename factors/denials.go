@@ -27,6 +27,9 @@ const (
 	DenyKey         DenialBy = "key"         // Value is the lower-case hex SHA-256 of the SubjectPublicKeyInfo
 	DenySerial      DenialBy = "serial"      // Value is the lower-case hex SHA-256 of the issuer's name, ":", the serial in lower-case hex
 	DenySubject     DenialBy = "subject"     // Value is the subject in the form of RFC 2253
+
+	DenyToken        DenialBy = "token"         // Value is the lower-case hex [TokenDigest] of issuer and jti
+	DenyTokenSubject DenialBy = "token_subject" // Value is the lower-case hex [TokenDigest] of issuer and sub
 )
 
 // Denials is the list in force. It is safe for concurrent use.

@@ -2,11 +2,14 @@ package factors
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -57,6 +60,23 @@ type Request struct {
 	Peer    PeerCertChain // of this request
 	Subject authn.Subject // what is known of the caller so far
 	Claim   authn.Claim   // what the caller typed: a hint for look-ups
+	Carried Carried       // the token of this request
+	// MaxAge is how old an authentication elsewhere may be at the most, because a step-up asks for a fresh one. Zero: as
+	// old as the factor's own settings allow.
+	MaxAge time.Duration
+}
+
+// Carried is what a request carries in its Authorization and DPoP headers, and what a proof of possession is about. The
+// zero value is a request without a token.
+type Carried struct {
+	Scheme string // "Bearer" or "DPoP"; empty: the request carries no token
+	Token  string // at most 16 KiB; never to be logged
+	Proof  string // value of the DPoP header (RFC 9449 section 4.1); empty: none
+	Method string // of the request
+	URL    string // scheme, host and path of the request, without query (RFC 9449 section 4.2, htu)
+	// Refused says that what was presented must not be looked at: two Authorization headers, another scheme, a token in the
+	// query string (RFC 6750 section 2.3 advises against it). Empty: nothing is wrong.
+	Refused authn.Reason
 }
 
 // Verification is a credential to be verified.
@@ -86,6 +106,55 @@ type Challenge struct {
 type Verified struct {
 	Evidence authn.Evidence // the engine sets Factor, Kind and Ambient; At must be the request's Now
 	Update   *Credential    // the credential as it now stands (a counter moved), to be stored; nil: unchanged
+	// Provision asks for a new user, in the tenant that Evidence names, whose credential this is. Evidence names no user
+	// then: the engine sets it. Only a tenant that earlier evidence has bound gets users in this way.
+	Provision *Provision
+}
+
+// Provision is a user to be made because somebody trusted vouched for them. They have no rights.
+type Provision struct {
+	Name    string // login name; where somebody has it already, the new user gets another one, and nothing is linked
+	Display string
+	// Credential links the user to the identity elsewhere: ID, Data and Best are the factor's to set.
+	Credential Credential
+}
+
+// Addressed is a [Challenger] whose answers say which challenge they answer: a sign-in elsewhere comes back with the state
+// it was sent with. An answer to another challenge is refused and leaves the open one as it is: whoever makes a browser
+// follow a link spends nothing.
+type Addressed interface {
+	Challenger
+	// Answers reports whether a credential is an answer to asked, in constant time. It looks nothing up.
+	Answers(credential json.RawMessage, asked Asked) bool
+}
+
+// Notified is a factor whose issuers tell when what they vouched for is over (OpenID Connect Back-Channel Logout 1.0).
+type Notified interface {
+	Factor
+	// Notice verifies a notice. A bad one is a [*Rejection].
+	Notice(ctx context.Context, n Notice) (Over, error)
+}
+
+// Notice is what an issuer sent, about evidence in a tenant.
+type Notice struct {
+	Now    time.Time
+	Tenant string
+	Form   url.Values
+}
+
+// Over is what a verified notice says.
+type Over struct {
+	ID      string    // of the notice; it is taken once
+	Until   time.Time // when the notice could not be taken any more
+	Handles []string  // evidence that has one of them is over
+}
+
+// SignedOut is a factor whose issuer has a page where one signs out there too (OpenID Connect RP-Initiated Logout 1.0).
+type SignedOut interface {
+	Factor
+	// SignOutURL is where to send a browser that was signed out here, for the issuer to send it back to returnTo, an
+	// absolute URL; empty: nowhere. e is evidence of this factor.
+	SignOutURL(ctx context.Context, e authn.Evidence, returnTo string) (string, error)
 }
 
 // Enrolment is a credential being added.
@@ -156,6 +225,46 @@ type Env struct {
 	Directory Directory
 	Denials   Denials
 	Rand      io.Reader // crypto/rand.Reader, or a test's
+	// Base is the path under which the HTTP contract is mounted: "/auth". Redirect URIs begin with it.
+	Base string
+	// Once, Tokens and Live are nil where a program builds a factor by itself; a factor that needs one fails to build then.
+	Once   Once
+	Tokens TokenDenials
+	Live   Live
+}
+
+// Once remembers what was used. It is the same for all instances, and safe for concurrent use.
+type Once interface {
+	// Use reports whether this is the first use of id, remembered at least until the time given. id begins with what it is
+	// for; factors add their own name.
+	Use(ctx context.Context, id string, until time.Time) (first bool, err error)
+}
+
+// TokenDenials is the list of tokens that are refused although nothing is wrong with them. It is safe for concurrent use,
+// and answers from memory that is at most a second old.
+type TokenDenials interface {
+	// TokenDenied reports whether a token is on the list for a tenant, or for all. An error means that the list could not
+	// be read: refuse.
+	TokenDenied(ctx context.Context, now time.Time, tenant string, m TokenMarks) (bool, error)
+}
+
+// TokenMarks are what a token is found on the list by.
+type TokenMarks struct {
+	ID      [sha256.Size]byte // [TokenDigest] of issuer and jti; zero: it has none
+	Subject [sha256.Size]byte // [TokenDigest] of issuer and sub; zero: it has none
+	Issued  time.Time         // a denial by subject is about tokens issued no later than it was made
+}
+
+// TokenDigest is the digest by which a token is denied: by its issuer and its jti, or by its issuer and its sub.
+func TokenDigest(issuer, value string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(strconv.Itoa(len(issuer)) + ":" + issuer + value))
+}
+
+// Live tells whether a session is there, for tokens that were made from one. It is safe for concurrent use.
+type Live interface {
+	// SessionLive reports whether the session with a public id lives and is a person's or device's, with user id user in
+	// tenant.
+	SessionLive(ctx context.Context, now time.Time, tenant, user, id string) (bool, error)
 }
 
 // PeerCertChain is the certificate chain of a request: what was presented, and where it was seen. Only the middleware of
@@ -189,6 +298,8 @@ type Rejection struct {
 	Flag   *Credential // the credential to be flagged with Reason, if any
 	// Over says of a tie that it is over for good, whoever asks: the session that was won with it ends.
 	Over bool
+	// Nonce is for the caller: what the next proof of possession must hold (RFC 9449 section 8). The credential may be good.
+	Nonce string
 }
 
 func (r *Rejection) Error() string {
@@ -213,4 +324,6 @@ const (
 	ReasonCredentialGone authn.Reason = "credential_unknown"
 	ReasonFlagged        authn.Reason = "credential_flagged"
 	ReasonNoCertificate  authn.Reason = "certificate_missing"
+	ReasonNoToken        authn.Reason = "token_missing" // a factor of a token says so of a request that carries none
+	ReasonAnotherAnswer  authn.Reason = "answers_another_challenge"
 )

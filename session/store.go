@@ -61,7 +61,8 @@ type Index struct {
 	Person       string
 	Device       string
 	Certificates []Digest
-	Principal    bool // it holds a principal, and not only a login under way
+	Handles      []Digest // under which issuers may end the row
+	Principal    bool     // it holds a principal, and not only a login under way
 }
 
 // Client describes where a session is used from, for its owner to recognize it.
@@ -88,7 +89,7 @@ type Swap struct {
 }
 
 // Match selects rows: by selector, or by id, or by tenant and one of the others, or by tenant alone, or by certificate
-// alone. Only set fields count, and all of them must agree. The zero Match selects nothing.
+// or handle alone. Only set fields count, and all of them must agree. The zero Match selects nothing.
 type Match struct {
 	Selector    string
 	ID          string
@@ -96,6 +97,7 @@ type Match struct {
 	Person      string
 	Device      string
 	Certificate *Digest
+	Handle      *Digest
 	Principals  bool   // only rows that hold a principal
 	Except      string // a selector that is left out
 }
@@ -151,6 +153,18 @@ type Ledger interface {
 	Spend(ctx context.Context, id string, until time.Time) error
 	// PruneSpent forgets ids whose time has passed.
 	PruneSpent(ctx context.Context, now time.Time) (int, error)
+}
+
+// Cutoffs remember since when something counts: whatever was won under a key before its cutoff is over. They catch what is
+// won while it is being ended.
+type Cutoffs interface {
+	// SetCutoff moves the cutoff of a key forward to at, never back, and remembers it at least until the later of until and
+	// what was said before.
+	SetCutoff(ctx context.Context, key Digest, at, until time.Time) error
+	// Cutoff is the cutoff of a key; the zero time where there is none.
+	Cutoff(ctx context.Context, key Digest) (time.Time, error)
+	// PruneCutoffs forgets those whose time has passed and says how many.
+	PruneCutoffs(ctx context.Context, now time.Time) (int, error)
 }
 
 // Status of a tenant or user.
@@ -214,6 +228,14 @@ type Enrolled struct {
 	Epoch       uint64
 	TenantEpoch uint64
 	At          time.Time
+}
+
+// Provisioned is a new user and what links them to an identity elsewhere.
+type Provisioned struct {
+	User       User
+	Credential factors.Credential
+	// TenantEpoch is the one that was checked; another in the store is ErrConflict.
+	TenantEpoch uint64
 }
 
 // Directory keeps tenants, users, credentials and invitations. What is not there is ErrNotFound. Writes that name a

@@ -537,7 +537,7 @@ func (r *reader) oneMethod(p pair) (Method, error) {
 	if m.Session.Idle == 0 {
 		m.Session.Idle = min(DefaultIdle, m.Session.Absolute)
 	}
-	return Method{m}, r.checkMethod(p, e, m)
+	return Method{Method: m}, r.checkMethod(p, e, m)
 }
 
 func (r *reader) checkMethod(p pair, e methodEntry, m authn.Method) error {

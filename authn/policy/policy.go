@@ -67,6 +67,9 @@ type Factor struct {
 // Method is a method of the policy.
 type Method struct {
 	authn.Method
+	// TokenAlone says that the method, which runs on each request, lets in a token without the certificate that it asks
+	// for: the legacy switch insecure_allow_token_without_certificate.
+	TokenAlone bool
 }
 
 // Rule names the methods on offer where it matches. Empty fields match everything.
@@ -103,6 +106,19 @@ type Partial interface {
 	Settings
 	// AtLeast is what evidence of the factor always identifies.
 	AtLeast() authn.Identifies
+}
+
+// Placed is implemented by settings of a factor that cannot stand anywhere.
+type Placed interface {
+	Settings
+	// Place says where the factor can stand.
+	Place() Place
+}
+
+// Place is where in a method a factor can stand. The zero value is anywhere.
+type Place struct {
+	After       authn.Identifies // what the steps before it must always identify
+	EachRequest bool             // its evidence is worth nothing beyond one request: only in methods with each_request
 }
 
 // Kind decodes the sections of one kind of factor.
