@@ -18,6 +18,9 @@ var ErrRecord = errors.New("authn: the stored state cannot be restored")
 // HeaderSize is the length of the fixed header of an encoded state.
 const HeaderSize = 128
 
+// MaxRecord is how long an encoded state may be, in bytes.
+const MaxRecord = 1 << 20
+
 const (
 	magic   = 'S'
 	version = 1
@@ -140,7 +143,8 @@ type body struct {
 	Ended      *Ended      `json:"ended,omitempty"`
 }
 
-// Encode writes a state for a store: the fixed header, then the rest.
+// Encode writes a state for a store: the fixed header, then the rest. What is authenticated for one request, or is larger
+// than [MaxRecord], is an error.
 func Encode(s State) ([]byte, error) {
 	var b body
 	switch s := s.(type) {
@@ -150,6 +154,9 @@ func Encode(s State) ([]byte, error) {
 	case Pending:
 		b.Onboarding = &s.Onboarding
 	case Authenticated:
+		if s.OneRequest() {
+			return nil, errors.New("authn: what one request has proven is not stored")
+		}
 		b.Person, b.Device = s.person, s.device
 		switch r := s.running.(type) {
 		case nil:
@@ -172,6 +179,9 @@ func Encode(s State) ([]byte, error) {
 	rest, err := json.Marshal(b)
 	if err != nil {
 		return nil, fmt.Errorf("authn: %w", err)
+	}
+	if HeaderSize+len(rest) > MaxRecord {
+		return nil, fmt.Errorf("authn: a state of %d bytes is not stored", HeaderSize+len(rest))
 	}
 	out := make([]byte, HeaderSize, HeaderSize+len(rest))
 	b.header((*[HeaderSize]byte)(out), s.Kind())
@@ -213,8 +223,8 @@ func (b *body) header(out *[HeaderSize]byte, kind StateKind) {
 // not have been begun, is refused with [ErrRecord]; and so is one whose header tells another story than its body.
 func Decode(b []byte) (State, error) {
 	h, err := ReadHeader(b)
-	if err != nil {
-		return nil, err
+	if err != nil || len(b) > MaxRecord {
+		return nil, ErrRecord
 	}
 	var in body
 	if err := json.Unmarshal(b[HeaderSize:], &in); err != nil {
@@ -261,6 +271,9 @@ func (b body) state(kind StateKind) (State, bool) {
 
 func (b body) authenticated() (State, bool) {
 	if b.Person == nil && b.Device == nil {
+		return nil, false
+	}
+	if b.Person.ofOneRequest() || b.Device.ofOneRequest() {
 		return nil, false
 	}
 	if b.Person != nil && (b.Person.Subject.Device || b.Person.sound() != "") {

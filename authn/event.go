@@ -17,6 +17,7 @@ type EventKind string
 
 const (
 	EventBegin     EventKind = "begin"
+	EventOnce      EventKind = "once"
 	EventStepUp    EventKind = "step-up"
 	EventRedeem    EventKind = "redeem"
 	EventChallenge EventKind = "challenge"
@@ -35,6 +36,19 @@ type Begin struct {
 	Method   Method
 	Claim    Claim
 	ReturnTo string
+}
+
+// Once authenticates one request by itself. Method is one of single requests, and Evidence is that of each of its steps,
+// all ambient, in order, verified with this request: at At. Check must hold what was looked up with it. What comes of it
+// is an [Authenticated] that is never stored, in which every event is illegal; there is nothing to carry out. A refusal is
+// a [*TransitionError] with its reason. A session that the caller has as well is neither asked nor changed: the event is
+// one of a [Guest].
+type Once struct {
+	At       time.Time
+	ID       string // of the request, unique
+	Method   Method
+	Evidence []Evidence
+	Check    *Check
 }
 
 // BeginStepUp starts a step-up inside a session: the steps that are to be passed, and what they must add up to.
@@ -125,6 +139,7 @@ type Check struct {
 }
 
 func (Begin) Kind() EventKind       { return EventBegin }
+func (Once) Kind() EventKind        { return EventOnce }
 func (BeginStepUp) Kind() EventKind { return EventStepUp }
 func (Redeem) Kind() EventKind      { return EventRedeem }
 func (Issue) Kind() EventKind       { return EventChallenge }
@@ -136,6 +151,7 @@ func (SignOut) Kind() EventKind     { return EventSignOut }
 func (Revoke) Kind() EventKind      { return EventRevoke }
 
 func (e Begin) when() time.Time       { return e.At }
+func (e Once) when() time.Time        { return e.At }
 func (e BeginStepUp) when() time.Time { return e.At }
 func (e Redeem) when() time.Time      { return e.At }
 func (e Issue) when() time.Time       { return e.At }
@@ -158,6 +174,7 @@ const (
 	ReasonSubject         Reason = "subject_contradicts"
 	ReasonUnidentified    Reason = "subject_unidentified"
 	ReasonEvidenceExpired Reason = "evidence_expired"
+	ReasonEvidenceSize    Reason = "evidence_too_large"
 	ReasonRepeated        Reason = "credential_repeated"
 	ReasonUnchecked       Reason = "not_rechecked"
 	ReasonNotOnOffer      Reason = "method_not_on_offer"

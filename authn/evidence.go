@@ -50,7 +50,8 @@ type Tie struct {
 	Source      string            `json:"source"`      // where the certificate was seen: "tls" or the name of a terminator
 }
 
-// Evidence is what a verified factor proved. Its slices are never changed after it was handed to [Apply].
+// Evidence is what a verified factor proved. Its slices and maps are never changed after it was handed to [Apply]. Evidence
+// that says more than about 16 KiB is refused.
 type Evidence struct {
 	Factor     string    `json:"factor"`
 	Kind       string    `json:"kind"`
@@ -76,6 +77,28 @@ type Evidence struct {
 	Scopes  []string `json:"scopes,omitempty"` // what a token allows (RFC 6749 section 3.3)
 	// Attributes are what the issuer says about the caller, as far as the policy asks for it. They decide nothing here.
 	Attributes map[string][]string `json:"attributes,omitempty"`
+}
+
+// maxEvidence bounds what a factor may say with one piece of evidence, counted as size does.
+const maxEvidence = 16 << 10
+
+// size is about how much a store has to keep of what the evidence says about the caller.
+func (e *Evidence) size() int {
+	const each = 4 // of quotes, commas and colons
+	n := len(e.Credential) + len(e.Key) + len(e.Issuer)
+	count := func(list []string) {
+		for _, s := range list {
+			n += len(s) + each
+		}
+	}
+	count(e.AMR)
+	count(e.Handles)
+	count(e.Scopes)
+	for name, values := range e.Attributes {
+		n += len(name) + each
+		count(values)
+	}
+	return n
 }
 
 // shownAt is when the caller showed the credential.
@@ -219,7 +242,7 @@ func (p *Principal) withAdded(e *Evidence) []Evidence {
 	free := !e.knownOtherwise(p.Evidence) && !e.knownOtherwise(p.Added)
 	for i := range p.Added {
 		o := &p.Added[i]
-		outdone := o.Factor == e.Factor && o.Ambient == e.Ambient && !o.At.After(e.At) && e.Strength.covers(o.Strength)
+		outdone := o.Factor == e.Factor && o.Ambient == e.Ambient && !o.At.After(e.At) && !o.shownAt().After(e.shownAt()) && e.Strength.covers(o.Strength)
 		if !outdone || !o.sameSecret(e) && (!free || o.Tie != nil) {
 			added = append(added, *o)
 		}

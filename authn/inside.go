@@ -6,7 +6,11 @@ import (
 )
 
 // step applies an event to a session. What runs inside it never changes what its principals are until it is complete.
+// Somebody who was authenticated for one request has no session, and nothing happens to them.
 func (a Authenticated) step(e Event) (Transition, error) {
+	if a.OneRequest() {
+		return Transition{}, illegal(a, e, ReasonIllegal)
+	}
 	switch e := e.(type) {
 	case Begin:
 		return a.begin(e)
@@ -219,7 +223,7 @@ func (a Authenticated) proveStepUp(r StepUp, e Prove) (Transition, error) {
 	case p.refused != "" || !p.complete:
 		return to(a.with(StepUp{p.login, r.Want}), p.effects("")...)
 	}
-	principal, why := p.login.promote(e, a.person)
+	principal, why := p.login.promote(e.Check, e.At, a.person)
 	if why == "" && !principal.Meets(r.Want, e.At) {
 		why = ReasonFloor
 	}
@@ -243,7 +247,7 @@ func (a Authenticated) proveSignOn(r SignOn, e Prove) (Transition, error) {
 	case !p.complete:
 		return to(a.with(SignOn{p.login}), p.effects("", Rotate{})...)
 	}
-	principal, why := p.login.promote(e, nil)
+	principal, why := p.login.promote(e.Check, e.At, nil)
 	if why != "" {
 		return to(a.with(nil), p.refuse(why).effects(LoginRefused)...)
 	}

@@ -124,6 +124,33 @@ func (p Principal) AuthenticatedAt() time.Time {
 	return at
 }
 
+// Scopes are those of all evidence, in its order, each once: what the tokens shown allow.
+func (p Principal) Scopes() []string {
+	var scopes []string
+	for _, e := range p.All() {
+		for _, s := range e.Scopes {
+			if !slices.Contains(scopes, s) {
+				scopes = append(scopes, s)
+			}
+		}
+	}
+	return scopes
+}
+
+// Attributes are those of all evidence. Where two pieces speak of one attribute, the earlier is believed: nothing that a
+// later step says replaces what an earlier one said. The map is the caller's.
+func (p Principal) Attributes() map[string][]string {
+	all := map[string][]string{}
+	for _, e := range p.All() {
+		for name, values := range e.Attributes {
+			if _, said := all[name]; !said {
+				all[name] = slices.Clone(values)
+			}
+		}
+	}
+	return all
+}
+
 // Meets reports whether the principal meets r at the time now.
 func (p Principal) Meets(r Requirement, now time.Time) bool { return r.MetBy(p.All(), now) }
 

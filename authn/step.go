@@ -95,6 +95,8 @@ func (g Guest) step(e Event) (Transition, error) {
 		return begin(g, e)
 	case Redeem:
 		return redeem(g, e)
+	case Once:
+		return once(g, e)
 	case Revoke:
 		return end(e.Reason, e.At)
 	default:
@@ -151,7 +153,7 @@ func (a Authenticating) prove(e Prove) (Transition, error) {
 	case !p.complete:
 		return to(Authenticating{p.login}, p.effects("", Rotate{})...)
 	}
-	principal, why := p.login.promote(e, nil)
+	principal, why := p.login.promote(e.Check, e.At, nil)
 	if why != "" {
 		return to(Guest{}, p.refuse(why).effects(LoginRefused)...)
 	}
@@ -255,18 +257,9 @@ func (e Redeem) onboarding(s State) (Onboarding, error) {
 	if len(e.Evidence) != e.Method.leading() {
 		return refuse(ReasonWrongStep)
 	}
-	subject := e.Subject
-	for i, ev := range e.Evidence {
-		if why := e.Method.Steps[i].accepts(ev, e.At, e.At); why != "" {
-			return refuse(why)
-		}
-		if shown(e.Evidence[:i], &ev) {
-			return refuse(ReasonRepeated)
-		}
-		var err error
-		if subject, err = subject.Narrow(ev.Subject); err != nil {
-			return refuse(ReasonSubject)
-		}
+	subject, why := e.Method.together(e.Subject, e.Evidence, e.At)
+	if why != "" {
+		return refuse(why)
 	}
 	if !subject.Valid() {
 		return refuse(ReasonSubject)
@@ -274,6 +267,25 @@ func (e Redeem) onboarding(s State) (Onboarding, error) {
 	l := Login{ID: e.ID, Method: e.Method, Subject: subject, Names: e.Names, Evidence: slices.Clip(e.Evidence), Began: e.At,
 		Deadline: earliest(e.Deadline, append(expiries(e.Evidence), e.At.Add(e.Method.loginTime()))...)}
 	return Onboarding{Login: l, Workflow: WorkflowEnrol, Invitation: e.Invitation, Factors: slices.Clip(e.Factors)}, nil
+}
+
+// together is what evidence that came with one request, that of the first steps in order, makes of a subject, and why it
+// does not fit, if it does not.
+func (m Method) together(subject Subject, evidence []Evidence, at time.Time) (Subject, Reason) {
+	for i := range evidence {
+		ev := &evidence[i]
+		if why := m.Steps[i].accepts(*ev, at, at); why != "" {
+			return subject, why
+		}
+		if shown(evidence[:i], ev) {
+			return subject, ReasonRepeated
+		}
+		var err error
+		if subject, err = subject.Narrow(ev.Subject); err != nil {
+			return subject, ReasonSubject
+		}
+	}
+	return subject, ""
 }
 
 func (o Onboarding) issue(s State, e Issue) (Onboarding, error) {
@@ -325,6 +337,8 @@ func (s Step) accepts(ev Evidence, began, now time.Time) Reason {
 		return ReasonWrongStep
 	case !ev.Expires.IsZero() && !now.Before(ev.Expires):
 		return ReasonEvidenceExpired
+	case ev.size() > maxEvidence:
+		return ReasonEvidenceSize
 	case !ev.Subject.Valid(),
 		ev.Subject.Tenant != "" && f.Identifies < IdentifiesTenant,
 		ev.Subject.User != "" && (f.Identifies < IdentifiesUser || f.Device != ev.Subject.Device):
@@ -450,8 +464,7 @@ func (l Login) prove(s State, e Prove) (proof, error) {
 
 // promote is the one door: the only place that makes a principal, or makes one prove more. For a step-up, up is the
 // principal that steps up; its evidence, deadlines and making stay as they are and the login's evidence is added.
-func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
-	c := e.Check
+func (l Login) promote(c *Check, at time.Time, up *Principal) (Principal, Reason) {
 	switch {
 	case c == nil || c.Subject != l.Subject:
 		return Principal{}, ReasonUnchecked
@@ -468,19 +481,19 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 		}
 		p.Deadline = earliest(p.Deadline, expiries(l.Evidence)...)
 	} else {
-		p = Principal{Subject: l.Subject, Names: l.Names.with(c.Names), Method: l.Method, Evidence: l.Evidence, Login: l.ID, Made: e.At,
-			Deadline: earliest(e.At.Add(l.Method.absolute()), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
+		p = Principal{Subject: l.Subject, Names: l.Names.with(c.Names), Method: l.Method, Evidence: l.Evidence, Login: l.ID, Made: at,
+			Deadline: earliest(at.Add(l.Method.absolute()), expiries(l.Evidence)...), Idle: l.Method.Session.Idle, Epoch: c.Epoch}
 	}
 	if why := p.sound(); why != "" {
 		return Principal{}, why
 	}
 	for _, ev := range p.All() {
-		if !ev.Expires.IsZero() && !e.At.Before(ev.Expires) {
+		if !ev.Expires.IsZero() && !at.Before(ev.Expires) {
 			return Principal{}, ReasonEvidenceExpired
 		}
 	}
 	for _, floor := range c.Floors {
-		if !p.Meets(floor, e.At) {
+		if !p.Meets(floor, at) {
 			return Principal{}, ReasonFloor
 		}
 	}
@@ -490,7 +503,7 @@ func (l Login) promote(e Prove, up *Principal) (Principal, Reason) {
 // sound says what is wrong with a principal whoever made or stored it; empty: its evidence satisfies its pinned method,
 // step by step and in time, names its subject, and lasts as long as it does.
 func (p *Principal) sound() Reason {
-	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
+	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest && !p.single() || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
 		return ReasonWrongStep
 	}
 	// The login began at its first evidence at the latest, and was not over when it made the principal.
@@ -534,6 +547,8 @@ func (p *Principal) sound() Reason {
 			return ReasonSubject
 		case ev.Factor == "" || !ev.At.Before(end):
 			return ReasonWrongStep
+		case ev.size() > maxEvidence:
+			return ReasonEvidenceSize
 		case !ev.lasts(p.Deadline) || !ev.Expires.IsZero() && !ev.At.Before(ev.Expires):
 			return ReasonEvidenceExpired
 		}

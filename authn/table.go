@@ -10,6 +10,7 @@ const (
 	AtDevice         Position = "device"
 	AtPerson         Position = "person"
 	AtPersonOnDevice Position = "person on device"
+	AtOneRequest     Position = "one request"
 	AtEnded          Position = "ended"
 )
 
@@ -24,6 +25,8 @@ func PositionOf(s State) Position {
 		return AtPending
 	case Authenticated:
 		switch {
+		case s.OneRequest():
+			return AtOneRequest
 		case s.person != nil && s.device != nil:
 			return AtPersonOnDevice
 		case s.device != nil:
@@ -51,6 +54,7 @@ func Rules() []Rule {
 	return []Rule{
 		{AtGuest, EventBegin, []Position{AtAuthenticating}, "a login by a method on offer"},
 		{AtGuest, EventRedeem, []Position{AtPending}, "an invitation, after the leading ambient steps of a method that needs no device beneath"},
+		{AtGuest, EventOnce, []Position{AtOneRequest}, "all steps of a method of single requests at once, through the one door; it stands beside any session, is never stored, and refuses every event"},
 		{AtGuest, EventRevoke, []Position{AtEnded}, ""},
 
 		{AtAuthenticating, EventBegin, []Position{AtAuthenticating}, "ends the running login and its evidence"},

@@ -15,9 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "write generated files anew")
 
-var positions = []authn.Position{authn.AtGuest, authn.AtAuthenticating, authn.AtPending, authn.AtDevice, authn.AtPerson, authn.AtPersonOnDevice, authn.AtEnded}
+var positions = []authn.Position{authn.AtGuest, authn.AtAuthenticating, authn.AtPending, authn.AtDevice, authn.AtPerson, authn.AtPersonOnDevice, authn.AtOneRequest, authn.AtEnded}
 
-var events = []authn.EventKind{authn.EventBegin, authn.EventStepUp, authn.EventRedeem, authn.EventChallenge, authn.EventProve, authn.EventFail, authn.EventEnrol,
+var events = []authn.EventKind{authn.EventBegin, authn.EventOnce, authn.EventStepUp, authn.EventRedeem, authn.EventChallenge, authn.EventProve, authn.EventFail, authn.EventEnrol,
 	authn.EventCancel, authn.EventSignOut, authn.EventRevoke}
 
 // representatives are states in every position, with different things under way.
