@@ -101,6 +101,9 @@ func (e *Evidence) size() int {
 	return n
 }
 
+// unsaid is Since where nobody says.
+var unsaid = time.Unix(0, 0)
+
 // shownAt is when the caller showed the credential.
 func (e *Evidence) shownAt() time.Time {
 	if !e.Since.IsZero() && e.Since.Before(e.At) {

@@ -21,6 +21,12 @@ var (
 	fCode    = authn.Factor{Name: "code", Kind: "typed", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Know}, AMR: []string{"pin"}}
 	fKiosk   = authn.Factor{Name: "kiosk-cert", Kind: "mtls", Ambient: true, Tied: true, Device: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}}
 
+	fToken = authn.Factor{Name: "token", Kind: "jwt", Ambient: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}, AMR: []string{"swk"}}
+	fRobot = authn.Factor{Name: "robot", Kind: "jwt", Ambient: true, Best: authn.Strength{Category: authn.Have}}
+
+	mService = authn.Method{Name: "service", Steps: []authn.Step{one(fCert), {AnyOf: []authn.Factor{fToken, fRobot}}}, EachRequest: true}
+	mSensor  = authn.Method{Name: "sensor", Steps: []authn.Step{one(fKiosk)}, EachRequest: true}
+
 	mAdmin     = authn.Method{Name: "admin", Steps: []authn.Step{one(fCert), one(fPasskey)}, Session: authn.Lifetime{Idle: 15 * time.Minute, Absolute: 8 * time.Hour}}
 	mChoice    = authn.Method{Name: "choice", Steps: []authn.Step{one(fCert), {AnyOf: []authn.Factor{fPasskey, fCode}}}, Session: authn.Lifetime{Absolute: time.Hour}}
 	mKiosk     = authn.Method{Name: "kiosk", Steps: []authn.Step{one(fKiosk)}, Session: authn.Lifetime{Absolute: 24 * time.Hour}}
@@ -50,6 +56,19 @@ func issue(f authn.Factor, id string, at time.Time) authn.Issue {
 // prove is a proof with everything in order at the end.
 func prove(f authn.Factor, of authn.Subject, challenge string, at time.Time) authn.Prove {
 	return authn.Prove{At: at, Evidence: evidence(f, of, at), Challenge: challenge, Check: &authn.Check{Subject: of, OnOffer: true}}
+}
+
+// once is a request that carries evidence of these factors, with everything in order.
+func once(m authn.Method, of authn.Subject, at time.Time, factors ...authn.Factor) authn.Once {
+	e := authn.Once{At: at, ID: "request by " + m.Name, Method: m, Check: &authn.Check{Subject: of, OnOffer: true}}
+	for _, f := range factors {
+		said := of
+		if f.Identifies == authn.IdentifiesNothing {
+			said = authn.Subject{}
+		}
+		e.Evidence = append(e.Evidence, evidence(f, said, at))
+	}
+	return e
 }
 
 // after applies events one after another and gives the state; all must be allowed.

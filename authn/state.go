@@ -109,13 +109,13 @@ func (p Principal) All() []Evidence {
 // Assurance is what the evidence is worth.
 func (p Principal) Assurance() Assurance { return Assess(p.All()...) }
 
-// AuthenticatedAt is when the caller last acted to authenticate: the newest interactive evidence, or the making of the
-// principal where there is none. Ambient evidence never moves it.
+// AuthenticatedAt is when the caller last acted to authenticate, as far as is known: the newest interactive evidence, by
+// when it was really shown, or the making of the principal where none says when. Ambient evidence never moves it.
 func (p Principal) AuthenticatedAt() time.Time {
 	var at time.Time
 	for _, e := range p.All() {
-		if !e.Ambient && e.At.After(at) {
-			at = e.At
+		if shown := e.shownAt(); !e.Ambient && shown.After(at) && shown.After(unsaid) {
+			at = shown
 		}
 	}
 	if at.IsZero() {
