@@ -73,6 +73,7 @@ func (n node) moves() []authn.Event {
 	for _, m := range []authn.Method{mAdmin, mChoice, mKiosk, mAttendant} {
 		all = append(all, authn.Begin{At: at, ID: id, Method: m})
 	}
+	all = append(all, n.requests()...)
 	all = append(all, authn.BeginStepUp{At: at, ID: id, Steps: []authn.Step{one(fCode)}, Want: authn.Requirement{Factors: []string{"code"}}})
 	r := redeem(at)
 	r.ID = id
@@ -109,6 +110,40 @@ func (n node) moves() []authn.Event {
 	return all
 }
 
+// requests are such as are to be authenticated by themselves: good ones, and each thing that can be wrong with one.
+func (n node) requests() []authn.Event {
+	good := func(change func(*authn.Once)) authn.Event {
+		e := once(mService, corpAlice, n.now, fCert, fToken)
+		e.ID = fmt.Sprintf("R%d", n.logins)
+		change(&e)
+		return e
+	}
+	interactive := authn.Method{Name: "service", Steps: []authn.Step{one(fCert), {AnyOf: []authn.Factor{fToken, fCode}}}, EachRequest: true}
+	return []authn.Event{
+		good(func(*authn.Once) {}),
+		good(func(e *authn.Once) { *e = once(mSensor, lobby, n.now, fKiosk) }),
+		good(func(e *authn.Once) { e.Method.EachRequest = false }),
+		good(func(e *authn.Once) { e.Method.On = "kiosk" }),
+		good(func(e *authn.Once) { e.Method = interactive }),
+		good(func(e *authn.Once) { e.ID = "" }),
+		good(func(e *authn.Once) { e.Evidence = e.Evidence[:1] }),
+		good(func(e *authn.Once) { e.Evidence = e.Evidence[1:] }),
+		good(func(e *authn.Once) { e.Evidence[0], e.Evidence[1] = e.Evidence[1], e.Evidence[0] }),
+		good(func(e *authn.Once) { e.Evidence = append(e.Evidence, e.Evidence[1]) }),
+		good(func(e *authn.Once) { e.Evidence[1].Subject = corpBob }),
+		good(func(e *authn.Once) { e.Evidence[1].Subject = labsAlice }),
+		good(func(e *authn.Once) { e.Evidence[1].At = e.At.Add(-1) }),
+		good(func(e *authn.Once) { e.Evidence[0].At = e.At.Add(1) }),
+		good(func(e *authn.Once) { e.Evidence[1].Expires = e.At }),
+		good(func(e *authn.Once) { e.Evidence[0].Tie = nil }),
+		good(func(e *authn.Once) { e.Check = nil }),
+		good(func(e *authn.Once) { e.Check.OnOffer = false }),
+		good(func(e *authn.Once) { e.Check.Refused = "suspended" }),
+		good(func(e *authn.Once) { e.Check.Subject = corpBob }),
+		good(func(e *authn.Once) { e.Check.Floors = []authn.Requirement{{AAL: 2}} }),
+	}
+}
+
 // step applies an event and checks every invariant that a pure machine can hold. It reports whether anything came of it.
 func (n node) step(t *testing.T, e authn.Event) (node, bool) {
 	complain := func(format string, args ...any) {
@@ -129,6 +164,24 @@ func (n node) step(t *testing.T, e authn.Event) (node, bool) {
 	next := node{state: got.State, now: n.now, trail: append(slices.Clip(n.trail), fmt.Sprintf("%s %+v", e.Kind(), e)), logins: n.logins, asked: n.asked, spent: n.spent, seen: n.seen}
 	why, refused := got.Refusal()
 	next.witness(n, live, e, refused)
+	if e, ok := e.(authn.Once); ok {
+		if live.Kind() != authn.KindGuest || len(got.Effects) > 0 {
+			complain("a request was authenticated in state %s, with %v", live.Kind(), got.Effects)
+		}
+		all := principals(got.State)
+		if len(all) != 1 || !oneRequest(got.State) {
+			complain("a request came of %v", all)
+		}
+		if why := unproven(all[0], e); why != "" {
+			complain("a request was authenticated: %s", why)
+		}
+		bytesOf(t, got.State) // is no record
+		next.decays(t, complain)
+		return next, true
+	}
+	if oneRequest(live) || oneRequest(got.State) {
+		complain("what was one request's took part in a session")
+	}
 	if p, ok := e.(authn.Prove); ok && !p.Evidence.Ambient {
 		if n.spent[p.Challenge] {
 			complain("the challenge %q was taken twice", p.Challenge)
@@ -178,6 +231,47 @@ func (n node) step(t *testing.T, e authn.Event) (node, bool) {
 	}
 	next.decays(t, complain)
 	return next, true
+}
+
+// unproven says what is wrong with a principal that a request is said to have proven; empty: nothing.
+func unproven(p authn.Principal, e authn.Once) string {
+	m := e.Method
+	if !m.EachRequest || m.On != "" || len(e.Evidence) != len(m.Steps) || len(p.Evidence) != len(m.Steps) || len(p.Added) > 0 || !p.Made.Equal(e.At) || p.Login != e.ID || e.ID == "" {
+		return "not by all steps of a method of single requests, now"
+	}
+	if c := e.Check; c == nil || !c.OnOffer || c.Refused != "" || c.Subject != p.Subject || slices.ContainsFunc(c.Floors, func(r authn.Requirement) bool { return !p.Meets(r, e.At) }) {
+		return "without a good look"
+	}
+	var named authn.Subject
+	for i, ev := range e.Evidence {
+		f, ok := m.Steps[i].Allows(ev.Factor)
+		if !ok || !f.Ambient || !ev.Ambient || f.Kind != ev.Kind || f.Tied && ev.Tie == nil || !ev.At.Equal(e.At) || !same(ev, p.Evidence[i]) {
+			return fmt.Sprintf("step %d is not met by %+v", i+1, ev)
+		}
+		for _, other := range m.Steps[i].AnyOf {
+			if !other.Ambient {
+				return "by a method that may ask something"
+			}
+		}
+		if !ev.Expires.IsZero() && (!e.At.Before(ev.Expires) || p.Deadline.After(ev.Expires)) {
+			return "with evidence that is over, or before the principal is"
+		}
+		if ev.Subject.Tenant != "" && ev.Subject.Tenant != p.Subject.Tenant || ev.Subject.User != "" && ev.Subject != p.Subject {
+			return fmt.Sprintf("as %v, with evidence of %v", p.Subject, ev.Subject)
+		}
+		if ev.Subject.User != "" {
+			named = ev.Subject
+		}
+		for _, o := range e.Evidence[:i] {
+			if o.Key != "" && o.Key == ev.Key || o.Key == ev.Key && o.Factor == ev.Factor && o.Credential == ev.Credential {
+				return "with one secret for two steps"
+			}
+		}
+	}
+	if named != p.Subject || named.User == "" {
+		return fmt.Sprintf("as %v, and the evidence names %v", p.Subject, named)
+	}
+	return ""
 }
 
 func same(a, b authn.Evidence) bool {

@@ -59,6 +59,12 @@ func (s *story) fail(format string, args ...any) {
 
 func (s *story) encoded(state authn.State) string {
 	b, err := authn.Encode(state)
+	if oneRequest(state) {
+		if err == nil || b != nil {
+			s.fail("what one request has proven can be stored: %s", b)
+		}
+		return printed(state)
+	}
 	if err != nil {
 		s.fail("cannot encode: %v", err)
 	}
@@ -68,6 +74,9 @@ func (s *story) encoded(state authn.State) string {
 // restored is the state written down, and after a round through a store. It must be the same value.
 func (s *story) restored(state authn.State) (string, authn.State) {
 	b := s.encoded(state)
+	if oneRequest(state) {
+		return b, state
+	}
 	r, err := authn.Decode([]byte(b))
 	if err != nil || !reflect.DeepEqual(r, state) {
 		s.fail("the state is not restored as it was: %v\n%+v\n%+v", err, state, r)
@@ -263,8 +272,11 @@ func (s *story) apply(e authn.Event) (authn.Transition, bool) {
 // written is all that an event says.
 func written(e authn.Event) string {
 	s := fmt.Sprintf("%+v", e)
-	if e, ok := e.(authn.Prove); ok {
+	switch e := e.(type) {
+	case authn.Prove:
 		s += fmt.Sprintf(" %+v %+v", e.Check, e.Evidence.Tie)
+	case authn.Once:
+		s += fmt.Sprintf(" %+v", e.Check)
 	}
 	return s
 }
@@ -560,6 +572,67 @@ var openings = [][]authn.Event{nil,
 	{redeem(t0)},
 }
 
+// single are methods of single requests, such that can be run and such that can't.
+var single = []authn.Method{mService, mSensor,
+	{Name: "partner api", Steps: []authn.Step{one(known["partner-cert"]), one(fToken), one(fRobot)}, Session: authn.Lifetime{Absolute: time.Minute}, EachRequest: true},
+	{Name: "either", Steps: []authn.Step{{AnyOf: []authn.Factor{fCert, fToken}}, {AnyOf: []authn.Factor{fToken, fRobot}}}, EachRequest: true},
+	{Name: "api", Steps: []authn.Step{one(fCert), one(fCode)}, EachRequest: true},
+	{Name: "robots", Steps: []authn.Step{one(fRobot)}, EachRequest: true},
+	{Name: "above", Steps: []authn.Step{one(fCert)}, On: "kiosk", EachRequest: true}, mAdmin}
+
+// request is one that is to be authenticated by itself: most of the time such as may be, now and then a little off.
+func (s *story) request() authn.Once {
+	m := pick(s, "method", single...)
+	e := authn.Once{At: s.node.now, ID: fmt.Sprintf("R%d", s.node.logins), Method: m}
+	of := pick(s, "user", corpAlice, corpBob, labsAlice)
+	if m.Device() {
+		of = lobby
+	}
+	var l authn.Login
+	for _, step := range m.Steps {
+		l.Subject = of
+		p := s.someProof(l, pick(s, "factor", step.AnyOf...)).(authn.Prove)
+		if f, _ := step.Allows(p.Evidence.Factor); f.Identifies == authn.IdentifiesTenant {
+			p.Evidence.Subject = authn.Subject{Tenant: pick(s, "tenant", of.Tenant, of.Tenant, of.Tenant, "labs")}
+		}
+		e.Evidence, e.Check = append(e.Evidence, p.Evidence), p.Check
+	}
+	if e.Check != nil && s.roll("looked at", 12) > 0 {
+		e.Check.Subject = of
+	}
+	switch s.roll("steps", 12) {
+	case 0:
+		e.Evidence = e.Evidence[1:]
+	case 1:
+		e.Evidence = append(e.Evidence, e.Evidence[0])
+	case 2:
+		slices.Reverse(e.Evidence)
+	}
+	return e
+}
+
+// beside authenticates a request by itself. The story goes on as if it had never been: what came of it takes no event and
+// no store.
+func (s *story) beside(live authn.State, e authn.Once) {
+	got, taken := s.apply(e)
+	if !taken {
+		return
+	}
+	all := principals(got.State)
+	if live.Kind() != authn.KindGuest || len(got.Effects) > 0 || len(all) != 1 || !oneRequest(got.State) {
+		s.fail("%+v led from %T to %+v", e, live, got)
+	}
+	if why := unproven(all[0], e); why != "" {
+		s.fail("a request was authenticated: %s", why)
+	}
+	for _, next := range append(s.node.moves(), s.request(), s.onward(live)) {
+		if after, err := authn.Apply(got.State, next); err == nil || !reflect.DeepEqual(after.State, got.State) || len(after.Effects) > 0 {
+			s.fail("%T happened to a request: %+v", next, after)
+		}
+	}
+	s.been = append(s.been, string(authn.AtOneRequest)+" by "+e.Method.Name)
+}
+
 // tell applies an event and goes on from there.
 func (s *story) tell(e authn.Event) {
 	live, _ := authn.At(s.node.state, s.node.now, time.Time{})
@@ -606,9 +679,20 @@ func TestAnySequence(t *testing.T) {
 			if s.roll("fork", 3) == 0 {
 				s.apply(s.onward(live))
 			}
+			if s.roll("beside", 6) == 0 {
+				s.beside(live, s.request())
+				was := s.node.state
+				s.goTo(authn.Guest{})
+				s.beside(authn.Guest{}, s.request())
+				s.goTo(was)
+			}
 			e := s.onward(live)
 			if s.roll("whatever", 5) == 0 {
 				e = pick(s, "move", s.node.moves()...)
+			}
+			if once, ok := e.(authn.Once); ok {
+				s.beside(live, once)
+				continue
 			}
 			s.tell(e)
 			if s.roll("look", 2) == 0 {
