@@ -5,7 +5,7 @@ import "slices"
 // once authenticates a request by itself: a login whose steps are all passed at one moment, through the one door.
 func once(s State, e Once) (Transition, error) {
 	refuse := func(why Reason) (Transition, error) { return Transition{}, illegal(s, e, why) }
-	if e.ID == "" || e.Method.Check() != nil || !e.Method.EachRequest || e.Method.On != "" || e.Method.leading() != len(e.Method.Steps) {
+	if e.ID == "" || e.Method.Check() != nil || !e.Method.EachRequest {
 		return refuse(ReasonIllegal)
 	}
 	if len(e.Evidence) != len(e.Method.Steps) {
@@ -26,11 +26,8 @@ func once(s State, e Once) (Transition, error) {
 	return to(enter(principal, Authenticated{}))
 }
 
-// single reports whether all that a principal of one request was proven with came with that request by itself.
-func (p *Principal) single() bool {
-	return p.Method.On == "" && p.Method.leading() == len(p.Method.Steps) && len(p.Added) == 0 &&
-		!slices.ContainsFunc(p.Evidence, func(e Evidence) bool { return !e.At.Equal(p.Made) })
-}
+// single reports whether a request can pass the method by itself: it needs no device beneath, and nothing is asked.
+func (m Method) single() bool { return m.On == "" && m.leading() == len(m.Steps) }
 
 // OneRequest reports whether the principal was authenticated for one request ([Once]), and is of no session.
 func (a Authenticated) OneRequest() bool {

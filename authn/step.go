@@ -503,7 +503,7 @@ func (l Login) promote(c *Check, at time.Time, up *Principal) (Principal, Reason
 // sound says what is wrong with a principal whoever made or stored it; empty: its evidence satisfies its pinned method,
 // step by step and in time, names its subject, and lasts as long as it does.
 func (p *Principal) sound() Reason {
-	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest && !p.single() || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
+	if p.Login == "" || p.Method.Check() != nil || p.Method.EachRequest && !p.Method.single() || p.Idle != p.Method.Session.Idle || len(p.Evidence) != len(p.Method.Steps) {
 		return ReasonWrongStep
 	}
 	// The login began at its first evidence at the latest, and was not over when it made the principal.
