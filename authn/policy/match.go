@@ -74,6 +74,15 @@ func (p *Policy) Method(name string) (authn.Method, bool) {
 	return m.Method, true
 }
 
+// MethodNamed is all that the policy says of the method with this name.
+func (p *Policy) MethodNamed(name string) (Method, bool) {
+	m := p.method(name)
+	if m == nil {
+		return Method{}, false
+	}
+	return *m, true
+}
+
 // Factor is the factor with this name.
 func (p *Policy) Factor(name string) (Factor, bool) {
 	for _, f := range p.Factors {

@@ -151,46 +151,6 @@ type anchorEntry struct {
 	Tenants []filled   `yaml:"tenants"`
 }
 
-type methodEntry struct {
-	Steps       []stepEntry   `yaml:"steps"`
-	Session     sessionPart   `yaml:"session"`
-	Login       time.Duration `yaml:"login"`
-	On          filled        `yaml:"on"`
-	EachRequest bool          `yaml:"each_request"`
-}
-
-type sessionPart struct {
-	Idle     time.Duration `yaml:"idle"`
-	Absolute time.Duration `yaml:"absolute"`
-	Node     ast.Node
-}
-
-// stepEntry is a factor's name or { any_of: [names] }.
-type stepEntry struct {
-	AnyOf []positioned `yaml:"any_of"`
-	Node  ast.Node
-}
-
-func (e *stepEntry) fromNode(s *source, n ast.Node) error {
-	e.Node = n
-	if _, ok := n.(*ast.StringNode); ok {
-		var p positioned
-		err := p.fromNode(s, n)
-		e.AnyOf = []positioned{p}
-		return err
-	}
-	type plain stepEntry
-	var p plain
-	if err := s.structure(n, reflect.ValueOf(&p).Elem()); err != nil {
-		return err
-	}
-	e.AnyOf = p.AnyOf
-	if len(e.AnyOf) == 0 {
-		return s.at(n, "a step needs a factor")
-	}
-	return nil
-}
-
 type ruleEntry struct {
 	Route   *positioned  `yaml:"route"`
 	Tenant  filled       `yaml:"tenant"`
@@ -486,128 +446,6 @@ func (r *reader) factor(p pair, kinds []Kind) (Factor, error) {
 	return Factor{}, r.at(node, "factor %q: this program has no kind %q: it has %s", p.key, name, strings.Join(known, ", "))
 }
 
-func (r *reader) methods() error {
-	if len(r.in.Methods.pairs) == 0 {
-		return r.at(r.root, "methods are missing")
-	}
-	for _, p := range r.in.Methods.pairs {
-		if err := r.named(p, "method"); err != nil {
-			return err
-		}
-		m, err := r.oneMethod(p)
-		if err != nil {
-			return err
-		}
-		r.policy.Methods = append(r.policy.Methods, m)
-	}
-	for _, p := range r.in.Methods.pairs {
-		if err := r.checkOn(p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *reader) oneMethod(p pair) (Method, error) {
-	var e methodEntry
-	if err := r.source.structure(p.value, reflect.ValueOf(&e).Elem()); err != nil {
-		return Method{}, err
-	}
-	m := authn.Method{Name: p.key, On: string(e.On), Login: e.Login, EachRequest: e.EachRequest, Session: authn.Lifetime{Idle: e.Session.Idle, Absolute: e.Session.Absolute}}
-	if len(e.Steps) == 0 {
-		return Method{}, r.at(p.at, "method %q: steps are missing", p.key)
-	}
-	for _, step := range e.Steps {
-		var s authn.Step
-		for _, name := range step.AnyOf {
-			f, err := r.knownFactor(name)
-			if err != nil {
-				return Method{}, err
-			}
-			if e.EachRequest && !f.Ambient {
-				return Method{}, r.at(name.node, "method %q runs on each request: %q must be asked and cannot be part of it", p.key, name.text)
-			}
-			s.AnyOf = append(s.AnyOf, f)
-		}
-		m.Steps = append(m.Steps, s)
-	}
-	if m.Session.Absolute == 0 {
-		m.Session.Absolute = DefaultAbsolute
-	}
-	if m.Session.Idle == 0 {
-		m.Session.Idle = min(DefaultIdle, m.Session.Absolute)
-	}
-	return Method{Method: m}, r.checkMethod(p, e, m)
-}
-
-func (r *reader) checkMethod(p pair, e methodEntry, m authn.Method) error {
-	switch {
-	case m.Check() != nil:
-		return r.at(p.at, "method %q: a factor is twice in one step", p.key)
-	case m.Session.Absolute > maxAbsolute:
-		return r.at(e.Session.Node, "method %q: a session lives at most %v", p.key, maxAbsolute)
-	case m.Session.Idle > m.Session.Absolute:
-		return r.at(e.Session.Node, "method %q: idle is longer than absolute", p.key)
-	case m.Login > time.Hour:
-		return r.at(p.at, "method %q: a login takes an hour at most", p.key)
-	}
-	seen := map[string]bool{}
-	for _, step := range m.Steps {
-		for _, f := range step.AnyOf {
-			if seen[f.Name] {
-				return r.at(p.at, "method %q: factor %q is in two steps: one credential satisfies one step", p.key, f.Name)
-			}
-			seen[f.Name] = true
-		}
-	}
-	// Every choice must end with a user: a step names one only if all its factors do.
-	for _, step := range m.Steps {
-		if !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return r.atLeast(f) != authn.IdentifiesUser }) {
-			return nil
-		}
-	}
-	return r.at(p.at, "method %q can end without naming a user: no step of it always does", p.key)
-}
-
-// atLeast is what a factor of the policy always identifies.
-func (r *reader) atLeast(f authn.Factor) authn.Identifies {
-	known, _ := r.policy.Factor(f.Name)
-	if p, ok := known.Settings.(Partial); ok {
-		return min(f.Identifies, p.AtLeast())
-	}
-	return f.Identifies
-}
-
-func (r *reader) knownFactor(name positioned) (authn.Factor, error) {
-	f, ok := r.policy.Factor(name.text)
-	if !ok {
-		var known []string
-		for _, f := range r.policy.Factors {
-			known = append(known, f.Name)
-		}
-		return authn.Factor{}, r.at(name.node, "there is no factor %q: there are %s", name.text, strings.Join(known, ", "))
-	}
-	return f.Factor, nil
-}
-
-func (r *reader) checkOn(p pair) error {
-	m := r.policy.method(p.key)
-	if m.On == "" {
-		return nil
-	}
-	node := nodeAt(p.value, "on")
-	below := r.policy.method(m.On)
-	switch {
-	case below == nil:
-		return r.at(node, "method %q: there is no method %q", p.key, m.On)
-	case !below.Device():
-		return r.at(node, "method %q: %q does not make a device principal", p.key, m.On)
-	case m.Device():
-		return r.at(node, "method %q makes a device principal itself", p.key)
-	}
-	return nil
-}
-
 func (r *reader) route(p *positioned) (string, error) {
 	if p == nil {
 		return "", nil
@@ -758,8 +596,11 @@ func (r *reader) whole() error {
 			return r.at(node, "no method on offer here can meet this floor")
 		}
 		for j, rule := range r.policy.Rules {
-			if (Rule{Route: f.Route, Tenant: f.Tenant}).covers(rule) && !r.meets(f, rule) {
-				return r.at(r.in.Rules[j].Node, "no method of this rule can meet floor %d, which binds wherever the rule matches", i+1)
+			if !(Rule{Route: f.Route, Tenant: f.Tenant}).covers(rule) {
+				continue
+			}
+			if why := r.unmet(f, rule); why != "" {
+				return r.at(r.in.Rules[j].Node, "%s can meet floor %d, which binds wherever the rule matches", why, i+1)
 			}
 		}
 	}
@@ -795,6 +636,28 @@ func (r *reader) reachable(f Floor) bool {
 // meets reports whether a method of the rule can meet the floor.
 func (r *reader) meets(f Floor, rule Rule) bool {
 	return slices.ContainsFunc(rule.Methods, func(name string) bool { return f.Requirement.Reachable(r.policy.method(name).Method) })
+}
+
+// unmet names the methods of a rule that the floor leaves no way through, if there are some: those that yield a session
+// and those that run on each request are apart, for nobody who is asked for one can come with the other.
+func (r *reader) unmet(f Floor, rule Rule) string {
+	of := map[bool][]string{}
+	for _, name := range rule.Methods {
+		single := r.policy.method(name).EachRequest
+		of[single] = append(of[single], name)
+	}
+	for _, single := range []bool{false, true} {
+		switch names := of[single]; {
+		case len(names) == 0 || r.meets(f, Rule{Methods: names}):
+		case len(names) == len(rule.Methods):
+			return "no method of this rule"
+		case single:
+			return "no method of this rule that runs on each request"
+		default:
+			return "no method of this rule that yields a session"
+		}
+	}
+	return ""
 }
 
 // overlap reports whether some path is matched by both patterns; an empty one matches every path.

@@ -64,14 +64,6 @@ type Factor struct {
 	Settings Settings
 }
 
-// Method is a method of the policy.
-type Method struct {
-	authn.Method
-	// TokenAlone says that the method, which runs on each request, lets in a token without the certificate that it asks
-	// for: the legacy switch insecure_allow_token_without_certificate.
-	TokenAlone bool
-}
-
 // Rule names the methods on offer where it matches. Empty fields match everything.
 type Rule struct {
 	Route   string // exact path, or a prefix ending in "/*", which includes the path without it

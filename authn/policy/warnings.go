@@ -4,28 +4,38 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/sallyport-auth/sallyport/authn"
 )
 
 // Warnings are what is suspicious in a policy that is good all the same, in the order of the file: factors that are in no
-// method and methods that no rule offers. The slice is the caller's.
+// method, methods that no rule offers, methods that let in a token without their certificate, sessions of methods that
+// yield none. The slice is the caller's.
 func (p *Policy) Warnings() []Error { return slices.Clone(p.warnings) }
 
 func (r *reader) warn() {
 	for _, f := range r.in.Factors.pairs {
 		if !slices.ContainsFunc(r.policy.Methods, func(m Method) bool { return m.uses(f.key) }) {
-			r.warnAt(f, "factor %q is in no method")
+			r.warnAt(f.at, "factor %q is in no method", f.key)
 		}
 	}
 	for _, m := range r.in.Methods.pairs {
 		if !slices.ContainsFunc(r.policy.Rules, func(rule Rule) bool { return slices.Contains(rule.Methods, m.key) }) {
-			r.warnAt(m, "method %q is offered by no rule")
+			r.warnAt(m.at, "method %q is offered by no rule", m.key)
+		}
+		method := r.policy.method(m.key)
+		if session := nodeAt(m.value, "session"); method.EachRequest && session != m.value {
+			r.warnAt(session, "method %q runs on each request: it has no session, and this says nothing", m.key)
+		}
+		if method.TokenAlone {
+			r.warnAt(nodeAt(m.value, tokenAlone), "method %q lets in a token without the certificate that it asks for: whoever copies the token needs nothing else", m.key)
 		}
 	}
 }
 
-func (r *reader) warnAt(p pair, format string) {
-	if e, ok := errors.AsType[*Error](r.at(p.at, format, p.key)); ok {
+func (r *reader) warnAt(n ast.Node, format string, args ...any) {
+	if e, ok := errors.AsType[*Error](r.at(n, format, args...)); ok {
 		r.policy.warnings = append(r.policy.warnings, *e)
 	}
 }
