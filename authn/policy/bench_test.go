@@ -57,13 +57,17 @@ type fakeSettings struct {
 	Age       time.Duration `yaml:"age"`
 	Anchors   []string      `yaml:"anchors"`
 	Extra     string        `yaml:"extra"`
+	Tied      bool          `yaml:"tied"`
+	AtMost    bool          `yaml:"at_most"` // what it proves, it proves of some credentials only
+	After     string        `yaml:"after"`   // tenant or user: what must be known before it
+	Single    bool          `yaml:"single"`  // is worth nothing beyond a request
 	PerTenant map[string]struct {
 		Issuer string `yaml:"issuer"`
 	} `yaml:"per_tenant"`
 }
 
 func (s *fakeSettings) Describe() authn.Factor {
-	f := authn.Factor{Ambient: s.Ambient, Device: s.Proves == "device",
+	f := authn.Factor{Ambient: s.Ambient, Tied: s.Tied, Device: s.Proves == "device",
 		Best: authn.Strength{Category: authn.Have, PhishingResistant: s.Resistant, UserVerified: s.Verified}}
 	switch s.Proves {
 	case "user", "device":
@@ -72,6 +76,20 @@ func (s *fakeSettings) Describe() authn.Factor {
 		f.Identifies = authn.IdentifiesTenant
 	}
 	return f
+}
+
+// AtLeast implements Partial.
+func (s *fakeSettings) AtLeast() authn.Identifies {
+	if s.AtMost {
+		return authn.IdentifiesNothing
+	}
+	return s.Describe().Identifies
+}
+
+// Place implements Placed.
+func (s *fakeSettings) Place() Place {
+	after := map[string]authn.Identifies{"tenant": authn.IdentifiesTenant, "user": authn.IdentifiesUser}
+	return Place{After: after[s.After], EachRequest: s.Single}
 }
 
 // writeFile writes a file into a folder, made where it is missing.

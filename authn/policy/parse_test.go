@@ -430,7 +430,8 @@ func TestLoadErrors(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	folder := folderWith(f)
 	rules := "  - { route: /admin/a, tenant: Größe, methods: [strong] }\n  - { methods: [weak, strong] }\nfloors:\n  - { factors: [cert], max_age: 5m }\n"
-	for _, text := range []string{baseText, tenantsText, floorsHead + rules, baseText + "# \u200b", strings.Repeat("[", maxDepth+1), "a\xff", "a\rb", "\ufeffversion: 1", "", "a: &a [*a]", "version: 1\n? [a]\n: b", "version: 1\nrules: [{}]", "{", "- - -", "a: |\n  b", "%YAML 1.2\n---\n"} {
+	tokens := placesHead + "  m: { steps: [org, token], each_request: true, insecure_allow_token_without_certificate: true }\n  web: { steps: [org, idp] }\n" + placesRules
+	for _, text := range []string{baseText, tenantsText, floorsHead + rules, tokens, baseText + "# \u200b", strings.Repeat("[", maxDepth+1), "a\xff", "a\rb", "\ufeffversion: 1", "", "a: &a [*a]", "version: 1\n? [a]\n: b", "version: 1\nrules: [{}]", "{", "- - -", "a: |\n  b", "%YAML 1.2\n---\n"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
