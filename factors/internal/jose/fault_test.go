@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"encoding/hex"
 	"errors"
 	"testing"
 
@@ -16,4 +17,13 @@ func wantFault(t *testing.T, err error, why authn.Reason) {
 	} else if f.Reason != why {
 		t.Errorf("got %s, want %s", f.Reason, why)
 	}
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -86,30 +86,10 @@ func sound(public crypto.PublicKey) error {
 		}
 		return nil
 	case ed25519.PublicKey:
-		if len(pub) != ed25519.PublicKeySize {
-			return fault(ReasonKey)
-		}
-		return nil
+		return soundEd25519(pub)
 	default:
 		return fault(ReasonKeyType)
 	}
-}
-
-const (
-	minRSA = 2048 // bits; RFC 7518 section 3.3
-	maxRSA = 8192 // above it, one signature costs too much
-)
-
-// soundRSA refuses keys that are too short, too long, or no RSA keys at all. With the exponent 1 the signature is the padded
-// digest itself, so that anybody can write it; an even one has no private key to it, and neither has an even modulus.
-func soundRSA(pub *rsa.PublicKey) error {
-	if n := pub.N.BitLen(); n < minRSA || n > maxRSA {
-		return fault(ReasonKeyWeak)
-	}
-	if pub.E < 3 || pub.E%2 == 0 || pub.N.Bit(0) == 0 {
-		return fault(ReasonKeyWeak)
-	}
-	return nil
 }
 
 func curveName(c elliptic.Curve) string {

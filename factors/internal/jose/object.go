@@ -62,44 +62,69 @@ func readObject(b []byte, known []string, broken authn.Reason) (object, error) {
 	defer readers.Put(r)
 	r.reset(b)
 	defer r.reset(nil)
-	d := &r.decoder
-	if d.PeekKind() != '{' {
+	o, err := r.object(text, known)
+	var f *Fault
+	switch {
+	case err == nil:
+		return o, nil
+	case errors.As(err, &f):
+		return nil, err
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return nil, fault(ReasonDuplicate)
+	case jsontext.Value(b).IsValid(jsontext.AllowInvalidUTF8(true)) && !jsontext.Value(b).IsValid(): // half a surrogate pair
+		return nil, fault(ReasonText)
+	default:
 		return nil, fault(broken)
 	}
+}
+
+var errNotOneObject = errors.New("jose: not one object")
+
+// object reads text, which is what r was reset to.
+func (r *reader) object(text string, known []string) (object, error) {
+	d := &r.decoder
+	if d.PeekKind() != '{' {
+		return nil, errNotOneObject
+	}
 	if _, err := d.ReadToken(); err != nil {
-		return nil, syntax(err, broken)
+		return nil, err
 	}
 	o, odd := make(object, 0, 12), false
 	for d.PeekKind() != '}' {
+		m, unusual, err := nextMember(d, text, known)
+		if err != nil {
+			return nil, err
+		}
 		if len(o) == maxMembers {
 			return nil, fault(ReasonTooLarge)
 		}
-		quoted, err := next(d, text)
-		if err != nil {
-			return nil, syntax(err, broken)
-		}
-		name, escaped := unquote(quoted)
-		if escaped || !plain(name) {
-			if odd = true; twin(name, escaped, known) {
-				return nil, fault(ReasonFolded)
-			}
-		}
-		value, err := next(d, text)
-		if err != nil {
-			return nil, syntax(err, broken)
-		}
-		o = append(o, member{name, value})
+		o, odd = append(o, m), odd || unusual
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return nil, syntax(err, broken)
+		return nil, err
 	}
 	if _, err := d.ReadToken(); err != io.EOF {
-		return nil, fault(broken)
+		return nil, errNotOneObject
 	}
 	if odd && o.folds() {
 		return nil, fault(ReasonFolded)
 	}
 	return o, nil
+}
+
+// nextMember reads a name and its value. An unusual name is one that could be taken for another.
+func nextMember(d *jsontext.Decoder, text string, known []string) (m member, unusual bool, err error) {
+	quoted, err := next(d, text)
+	if err != nil {
+		return member{}, false, err
+	}
+	name, escaped := unquote(quoted)
+	unusual = escaped || !plain(name)
+	if unusual && twin(name, escaped, known) {
+		return member{}, false, fault(ReasonFolded)
+	}
+	value, err := next(d, text)
+	return member{name, value}, unusual, err
 }
 
 // next is the next value as it is written in text, which is what d reads.
@@ -110,13 +135,6 @@ func next(d *jsontext.Decoder, text string) (string, error) {
 	}
 	end := int(d.InputOffset())
 	return text[end-len(v) : end], nil
-}
-
-func syntax(err error, broken authn.Reason) error {
-	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return fault(ReasonDuplicate)
-	}
-	return fault(broken)
 }
 
 // unquote reads a string that the decoder has passed.

@@ -106,10 +106,12 @@ func TestAlgorithmComesFromThePolicy(t *testing.T) {
 func TestSignRefusesWhatItsOwnReaderWould(t *testing.T) {
 	ec := signers()["ES256"]
 	for name, run := range map[string]func() (string, error){
-		"algorithm of another key":    func() (string, error) { return Sign(Header{}, map[string]any{}, ec, "RS256") },
-		"no such algorithm":           func() (string, error) { return Sign(Header{}, map[string]any{}, ec, "none") },
-		"two algorithms":              func() (string, error) { return Sign(Header{Alg: "RS256"}, map[string]any{}, ec, "ES256") },
-		"kid too long":                func() (string, error) { return Sign(Header{Kid: string(make([]byte, 300))}, map[string]any{}, ec, "ES256") },
+		"algorithm of another key": func() (string, error) { return Sign(Header{}, map[string]any{}, ec, "RS256") },
+		"no such algorithm":        func() (string, error) { return Sign(Header{}, map[string]any{}, ec, "none") },
+		"two algorithms":           func() (string, error) { return Sign(Header{Alg: "RS256"}, map[string]any{}, ec, "ES256") },
+		"kid too long": func() (string, error) {
+			return Sign(Header{Kid: string(make([]byte, 300))}, map[string]any{}, ec, "ES256")
+		},
 		"no object":                   func() (string, error) { return Sign(Header{}, []int{1}, ec, "ES256") },
 		"names that differ only case": func() (string, error) { return Sign(Header{}, map[string]any{"Aud": "x"}, ec, "ES256") },
 	} {
@@ -136,7 +138,9 @@ func TestSetIsWrittenAsItIsRead(t *testing.T) {
 	if err != nil || len(s.Skipped) > 0 {
 		t.Fatal(err, s.Skipped)
 	}
-	if !slices.EqualFunc(s.Keys, keys, func(a, b Key) bool { return a.Kid() == b.Kid() && a.Alg() == b.Alg() && a.Thumbprint() == b.Thumbprint() }) {
+	if !slices.EqualFunc(s.Keys, keys, func(a, b Key) bool {
+		return a.Kid() == b.Kid() && a.Alg() == b.Alg() && a.Thumbprint() == b.Thumbprint()
+	}) {
 		t.Errorf("read back as %v", s.Keys)
 	}
 }
