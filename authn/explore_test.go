@@ -73,7 +73,11 @@ func (n node) moves() []authn.Event {
 	for _, m := range []authn.Method{mAdmin, mChoice, mKiosk, mAttendant} {
 		all = append(all, authn.Begin{At: at, ID: id, Method: m})
 	}
-	all = append(all, n.requests()...)
+	requests := n.requests()
+	if live, _ := authn.At(n.state, n.now, time.Time{}); live.Kind() != authn.KindGuest {
+		requests = requests[:3] // none of them is for a session, whatever it carries
+	}
+	all = append(all, requests...)
 	all = append(all, authn.BeginStepUp{At: at, ID: id, Steps: []authn.Step{one(fCode)}, Want: authn.Requirement{Factors: []string{"code"}}})
 	r := redeem(at)
 	r.ID = id

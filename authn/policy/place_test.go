@@ -159,6 +159,10 @@ func TestWithoutCertificate(t *testing.T) {
 			t.Errorf("%s is another method without its certificate: %+v", c.name, left)
 		}
 	}
+	asked := Method{Method: authn.Method{Name: "asked", Steps: []authn.Step{{AnyOf: []authn.Factor{{Name: "card", Tied: true}}}}}}
+	if left, fewer := asked.WithoutCertificate(); fewer || len(left.Steps) != 1 {
+		t.Errorf("what is asked for is no certificate of the request: %+v", left)
+	}
 	if m, ok := p.MethodNamed("gone"); ok || m.Name != "" {
 		t.Errorf("%+v", m)
 	}
@@ -179,7 +183,7 @@ func TestInsecureSwitchWarns(t *testing.T) {
     steps: [org, token]
     each_request: true
     insecure_allow_token_without_certificate: true
-  unused: { steps: [cert, token], each_request: true, session: { idle: 1m }, insecure_allow_token_without_certificate: true }
+  unused: { steps: [cert, token], each_request: true, session: { idle: 1m }, insecure_allow_token_without_certificate: true, login: 5m }
 `+strings.Replace(placesRules, "[m]", "[m, safe]", 1))
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +196,7 @@ func TestInsecureSwitchWarns(t *testing.T) {
 	}
 	const insecure = "lets in a token without the certificate that it asks for: whoever copies the token needs nothing else"
 	want := []string{`20:47: method "m" ` + insecure, `21:3: method "unused" is offered by no rule`,
-		`21:64: method "unused" runs on each request: it has no session, and this says nothing`, `21:120: method "unused" ` + insecure}
+		`21:64: method "unused" runs on each request: it has no session, and this says nothing`, `21:133: method "unused" runs on each request: it has no login, and this says nothing`, `21:120: method "unused" ` + insecure}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // Warnings are what is suspicious in a policy that is good all the same, in the order of the file: factors that are in no
-// method, methods that no rule offers, methods that let in a token without their certificate, sessions of methods that
-// yield none. The slice is the caller's.
+// method, methods that no rule offers, methods that let in a token without their certificate, sessions and
+// logins of methods that have none. The slice is the caller's.
 func (p *Policy) Warnings() []Error { return slices.Clone(p.warnings) }
 
 func (r *reader) warn() {
@@ -25,8 +25,10 @@ func (r *reader) warn() {
 			r.warnAt(m.at, "method %q is offered by no rule", m.key)
 		}
 		method := r.policy.method(m.key)
-		if session := nodeAt(m.value, "session"); method.EachRequest && session != m.value {
-			r.warnAt(session, "method %q runs on each request: it has no session, and this says nothing", m.key)
+		for _, key := range []string{"session", "login"} {
+			if part := nodeAt(m.value, key); method.EachRequest && part != m.value {
+				r.warnAt(part, "method %q runs on each request: it has no %s, and this says nothing", m.key, key)
+			}
 		}
 		if method.TokenAlone {
 			r.warnAt(nodeAt(m.value, tokenAlone), "method %q lets in a token without the certificate that it asks for: whoever copies the token needs nothing else", m.key)
