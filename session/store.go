@@ -26,6 +26,7 @@ type Store interface {
 	Sessions
 	Attempts
 	Ledger
+	Cutoffs
 	Directory
 	DenyList
 	Audit
@@ -255,6 +256,10 @@ type Directory interface {
 	Users(ctx context.Context, tenant string) ([]User, error)
 	// CreateUser: an id, handle, or name within tenant and namespace that exists is ErrConflict.
 	CreateUser(ctx context.Context, u User) error
+	// Provision creates a user and stores a credential of theirs, in one transaction. Whatever CreateUser or Enrol would
+	// answer with ErrConflict is so here, and nothing is stored; an unknown tenant is ErrNotFound. The user begins at the
+	// epoch in p.User. A credential that names another tenant or user is an error.
+	Provision(ctx context.Context, p Provisioned) error
 	// SetUser changes the name, display name, status and rights of a user whose epoch is still the one of u, moves the
 	// cutoff forward to that of u, and adds one to the epoch.
 	SetUser(ctx context.Context, u User) error

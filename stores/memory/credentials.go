@@ -73,10 +73,15 @@ func (d *directory) Enrol(ctx context.Context, e session.Enrolled) error {
 	}
 	u.Epoch++
 	d.users[owner] = u
+	d.addCredential(c)
+	return nil
+}
+
+func (d *directory) addCredential(c factors.Credential) {
+	owner, key := userKey{c.Tenant, c.User}, credentialKey{c.Factor, c.ID}
 	c.Data, c.Created, c.Used = own(c.Data), utc(c.Created), utc(c.Used)
 	d.credentials[key] = c
 	d.owned[owner] = append(d.owned[owner], key)
-	return nil
 }
 
 // redeemable reports whether the invitation that e names, if any, may be spent on it.

@@ -177,26 +177,35 @@ func (d *directory) CreateUser(ctx context.Context, u session.User) error {
 	if u.ID == "" || u.Name == "" {
 		return errors.New("memory: a user without id or name")
 	}
-	u.Handle, u.Created, u.Cutoff = own(u.Handle), utc(u.Created), utc(u.Cutoff)
-	key, name := userKey{u.Tenant, u.ID}, nameKey{u.Tenant, u.Name, u.Device}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, ok := d.tenants[u.Tenant]; !ok {
 		return session.ErrNotFound
 	}
-	_, idTaken := d.users[key]
-	_, nameTaken := d.names[name]
-	_, handleTaken := d.handles[string(u.Handle)]
-	if idTaken || nameTaken || handleTaken {
+	if d.taken(u) {
 		return session.ErrConflict
 	}
+	d.addUser(u)
+	return nil
+}
+
+// taken reports whether the id, name or handle of a new user is another's.
+func (d *directory) taken(u session.User) bool {
+	_, id := d.users[userKey{u.Tenant, u.ID}]
+	_, name := d.names[nameKey{u.Tenant, u.Name, u.Device}]
+	_, handle := d.handles[string(u.Handle)]
+	return id || name || handle
+}
+
+func (d *directory) addUser(u session.User) {
+	u.Handle, u.Created, u.Cutoff = own(u.Handle), utc(u.Created), utc(u.Cutoff)
+	key := userKey{u.Tenant, u.ID}
 	d.users[key] = u
-	d.names[name] = u.ID
+	d.names[nameKey{u.Tenant, u.Name, u.Device}] = u.ID
 	d.roster[u.Tenant] = append(d.roster[u.Tenant], u.ID)
 	if len(u.Handle) > 0 {
 		d.handles[string(u.Handle)] = key
 	}
-	return nil
 }
 
 // SetUser implements [session.Directory].

@@ -11,13 +11,13 @@ import (
 type index map[indexKey]map[string]struct{}
 
 type indexKey struct {
-	what   byte // 't', 'p', 'd', 'c', 'i'
+	what   byte // 't', 'p', 'd', 'c', 'h', 'i'
 	tenant string
 	id     string
 }
 
 func keysOf(id string, i session.Index) []indexKey {
-	keys := make([]indexKey, 0, 4+len(i.Certificates))
+	keys := make([]indexKey, 0, 4+len(i.Certificates)+len(i.Handles))
 	if id != "" {
 		keys = append(keys, indexKey{'i', "", id})
 	}
@@ -33,6 +33,9 @@ func keysOf(id string, i session.Index) []indexKey {
 	for _, c := range i.Certificates {
 		keys = append(keys, indexKey{'c', "", string(c[:])})
 	}
+	for _, h := range i.Handles {
+		keys = append(keys, indexKey{'h', "", string(h[:])})
+	}
 	return keys
 }
 
@@ -43,6 +46,8 @@ func keyOf(m session.Match) (indexKey, bool, error) {
 		return indexKey{'i', "", m.ID}, true, nil
 	case m.Certificate != nil:
 		return indexKey{'c', "", string(m.Certificate[:])}, true, nil
+	case m.Handle != nil:
+		return indexKey{'h', "", string(m.Handle[:])}, true, nil
 	case m.Tenant == "" && (m.Person != "" || m.Device != ""):
 		return indexKey{}, false, errors.New("memory: a user of no tenant is to be matched")
 	case m.Tenant == "":
@@ -74,7 +79,8 @@ func (x index) remove(r *session.Row) {
 }
 
 func sameIndex(a, b session.Index) bool {
-	return a.Tenant == b.Tenant && a.Person == b.Person && a.Device == b.Device && slices.Equal(a.Certificates, b.Certificates)
+	return a.Tenant == b.Tenant && a.Person == b.Person && a.Device == b.Device &&
+		slices.Equal(a.Certificates, b.Certificates) && slices.Equal(a.Handles, b.Handles)
 }
 
 // agrees reports whether a row lives and every set field of m is the row's.
@@ -86,5 +92,6 @@ func agrees(r *session.Row, m session.Match) bool {
 		(m.Tenant == "" || m.Tenant == r.Index.Tenant) &&
 		(m.Person == "" || m.Person == r.Index.Person) &&
 		(m.Device == "" || m.Device == r.Index.Device) &&
-		(m.Certificate == nil || slices.Contains(r.Index.Certificates, *m.Certificate))
+		(m.Certificate == nil || slices.Contains(r.Index.Certificates, *m.Certificate)) &&
+		(m.Handle == nil || slices.Contains(r.Index.Handles, *m.Handle))
 }

@@ -20,6 +20,7 @@ type Store struct {
 	sessions
 	attempts
 	ledger
+	cutoffs
 	directory
 	denials
 	audit
@@ -34,6 +35,7 @@ func New() *Store {
 	s.directory.init()
 	s.attempts.windows = map[string]window{}
 	s.ledger.spent = map[string]time.Time{}
+	s.cutoffs.kept = map[session.Digest]cutoff{}
 	s.audit.logs = map[string]*log{}
 	s.audit.places = map[string]place{}
 	return s

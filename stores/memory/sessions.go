@@ -76,7 +76,7 @@ func (s *sessions) CreateSession(ctx context.Context, r session.Row) error {
 	r.Version = 1
 	r.State, r.Values = own(r.State), own(r.Values)
 	r.Created, r.Touched, r.Expires, r.Ended = utc(r.Created), utc(r.Touched), utc(r.Expires), utc(r.Ended)
-	r.Index.Certificates = slices.Clone(r.Index.Certificates)
+	r.Index.Certificates, r.Index.Handles = slices.Clone(r.Index.Certificates), slices.Clone(r.Index.Handles)
 	r.Memo = &session.Memo{}
 	if !r.Ended.IsZero() {
 		bury(&r, r.Ended)
@@ -148,6 +148,9 @@ func apply(r *session.Row, w session.Swap) {
 	r.Expires = utc(w.Expires)
 	if !slices.Equal(r.Index.Certificates, w.Index.Certificates) {
 		r.Index.Certificates = slices.Clone(w.Index.Certificates)
+	}
+	if !slices.Equal(r.Index.Handles, w.Index.Handles) {
+		r.Index.Handles = slices.Clone(w.Index.Handles)
 	}
 	r.Index.Tenant, r.Index.Person, r.Index.Device, r.Index.Principal = w.Index.Tenant, w.Index.Person, w.Index.Device, w.Index.Principal
 	if w.Client != nil {

@@ -63,10 +63,6 @@ func (s *Store) Enrol(ctx context.Context, e session.Enrolled) error {
 	if e.At.IsZero() {
 		return errNoTime
 	}
-	strength, err := json.Marshal(c.Best)
-	if err != nil {
-		return failed(ctx, "enrol", err)
-	}
 	return s.transact(ctx, "enrol", func(tx *sql.Tx) error {
 		if err := checkEpoch(ctx, tx, e.Epoch, userEpoch, c.Tenant, c.User); err != nil {
 			return err
@@ -77,18 +73,26 @@ func (s *Store) Enrol(ctx context.Context, e session.Enrolled) error {
 		if err := spendInvitationOf(ctx, tx, e); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, addCredential, c.Tenant, c.User, c.Factor, c.ID, c.Kind, c.Name, c.Data, string(strength),
-			nanos(c.Created), nanos(c.Used), string(c.Flagged), signed(c.Version))
-		if err != nil {
+		if err := insertCredential(ctx, tx, c); err != nil {
 			return err
 		}
 		var cutoff time.Time
 		if e.Invitation != "" {
 			cutoff = e.At
 		}
-		_, err = tx.ExecContext(ctx, bumpUser, nanos(cutoff), c.Tenant, c.User)
+		_, err := tx.ExecContext(ctx, bumpUser, nanos(cutoff), c.Tenant, c.User)
 		return err
 	})
+}
+
+func insertCredential(ctx context.Context, tx *sql.Tx, c factors.Credential) error {
+	strength, err := json.Marshal(c.Best)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, addCredential, c.Tenant, c.User, c.Factor, c.ID, c.Kind, c.Name, c.Data, string(strength),
+		nanos(c.Created), nanos(c.Used), string(c.Flagged), signed(c.Version))
+	return err
 }
 
 func spendInvitationOf(ctx context.Context, tx *sql.Tx, e session.Enrolled) error {

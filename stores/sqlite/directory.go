@@ -119,18 +119,22 @@ func (s *Store) CreateUser(ctx context.Context, u session.User) error {
 	if u.ID == "" || u.Name == "" {
 		return errors.New("sqlite: a user without id or name")
 	}
-	var handle any
-	if len(u.Handle) > 0 {
-		handle = u.Handle
-	}
 	return s.transact(ctx, "create user", func(tx *sql.Tx) error {
 		if _, err := scanTenant(tx.QueryRowContext(ctx, readTenant, u.Tenant)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
-			u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff))
-		return err
+		return insertUser(ctx, tx, u)
 	})
+}
+
+func insertUser(ctx context.Context, tx *sql.Tx, u session.User) error {
+	var handle any
+	if len(u.Handle) > 0 {
+		handle = u.Handle
+	}
+	_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
+		u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff))
+	return err
 }
 
 // SetUser implements [session.Directory].

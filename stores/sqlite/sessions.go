@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	sessionColumns = `selector, secret_hash, version, rotation, state, created, touched, expires, ended, tenant, person, device, certificates, source, agent, coalesce(id, ''), principal`
+	sessionColumns = `selector, secret_hash, version, rotation, state, created, touched, expires, ended, tenant, person, device, certificates, source, agent, coalesce(id, ''), principal, handles`
 
-	newSession = `selector, secret_hash, version, rotation, state, created, touched, expires, ended, tenant, person, device, certificates, source, agent, id, principal, app_values`
+	newSession = `selector, secret_hash, version, rotation, state, created, touched, expires, ended, tenant, person, device, certificates, source, agent, id, principal, handles, app_values`
 
 	readSession = `SELECT ` + sessionColumns + `, app_values FROM sessions WHERE selector = ? AND expires > ?`
 
-	addSession = `INSERT INTO sessions (` + newSession + `) VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?)`
+	addSession = `INSERT INTO sessions (` + newSession + `) VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ''), ?, ?, ?)`
 
 	swapSession = `UPDATE sessions SET version = version + 1, state = ?3, secret_hash = coalesce(?4, secret_hash),
 	rotation = rotation + (?4 IS NOT NULL OR ?15), principal = ?16, app_values = CASE WHEN ?5 THEN NULL ELSE app_values END,
-	touched = max(touched, ?6), expires = ?7, ended = ?8, tenant = ?9, person = ?10, device = ?11, certificates = ?12,
+	touched = max(touched, ?6), expires = ?7, ended = ?8, tenant = ?9, person = ?10, device = ?11, certificates = ?12, handles = ?17,
 	source = coalesce(?13, source), agent = coalesce(?14, agent)
 	WHERE selector = ?1 AND version = ?2 AND ended = 0`
 
@@ -49,9 +49,9 @@ func (s *Store) Session(ctx context.Context, selector string, now time.Time) (se
 func scanSession(row interface{ Scan(...any) error }, more ...any) (session.Row, error) {
 	var r session.Row
 	var version, rotation, created, touched, expires, ended int64
-	var hash, certs []byte
+	var hash, certs, handles []byte
 	into := append([]any{&r.Selector, &hash, &version, &rotation, &r.State, &created, &touched, &expires, &ended,
-		&r.Index.Tenant, &r.Index.Person, &r.Index.Device, &certs, &r.Client.Source, &r.Client.Agent, &r.ID, &r.Index.Principal}, more...)
+		&r.Index.Tenant, &r.Index.Person, &r.Index.Device, &certs, &r.Client.Source, &r.Client.Agent, &r.ID, &r.Index.Principal, &handles}, more...)
 	if err := row.Scan(into...); err != nil {
 		return r, err
 	}
@@ -61,7 +61,10 @@ func scanSession(row interface{ Scan(...any) error }, more ...any) (session.Row,
 	if r.SecretHash, err = digest(hash); err != nil {
 		return r, err
 	}
-	r.Index.Certificates, err = certificates(certs)
+	if r.Index.Certificates, err = digests(certs); err != nil {
+		return r, err
+	}
+	r.Index.Handles, err = digests(handles)
 	return r, err
 }
 
@@ -75,7 +78,8 @@ func (s *Store) CreateSession(ctx context.Context, r session.Row) error {
 	}
 	_, err := s.exec(ctx, "create session", addSession, r.Selector, r.SecretHash[:], signed(r.Rotation), r.State,
 		nanos(r.Created), nanos(r.Touched), nanos(r.Expires), nanos(r.Ended), r.Index.Tenant, r.Index.Person, r.Index.Device,
-		certificatesText(r.Index.Certificates), r.Client.Source, r.Client.Agent, r.ID, r.Index.Principal, r.Values)
+		digestsText(r.Index.Certificates), r.Client.Source, r.Client.Agent, r.ID, r.Index.Principal,
+		digestsText(r.Index.Handles), r.Values)
 	return err
 }
 
@@ -95,7 +99,7 @@ func (s *Store) SwapSession(ctx context.Context, w session.Swap) error {
 	}
 	return s.change(ctx, "swap session", s.hot.swap, w.Selector, w.Selector, signed(w.From), w.State, hash, w.ClearValues || ends,
 		nanos(w.Touched), nanos(w.Expires), nanos(w.Ended), w.Index.Tenant, w.Index.Person, w.Index.Device,
-		certificatesText(w.Index.Certificates), source, agent, w.ClearValues, w.Index.Principal)
+		digestsText(w.Index.Certificates), source, agent, w.ClearValues, w.Index.Principal, digestsText(w.Index.Handles))
 }
 
 // SaveValues implements [session.Sessions].
@@ -127,7 +131,7 @@ func (s *Store) change(ctx context.Context, what string, stmt *sql.Stmt, selecto
 
 // condition turns a match into SQL; false: it selects nothing. Every form leads to an index.
 func condition(m session.Match) (where string, args []any, ok bool, err error) {
-	if m.Selector == "" && m.ID == "" && m.Certificate == nil && m.Tenant == "" {
+	if m.Selector == "" && m.ID == "" && m.Certificate == nil && m.Handle == nil && m.Tenant == "" {
 		if m.Person != "" || m.Device != "" {
 			err = errors.New("sqlite: a user of no tenant is to be matched")
 		}
@@ -136,7 +140,7 @@ func condition(m session.Match) (where string, args []any, ok bool, err error) {
 	// A plus keeps SQLite from using a column's index: where a narrower one is named too, the planner, which knows
 	// nothing of how many rows a tenant has, shall not take the wider.
 	wide := ""
-	if m.Certificate != nil || m.ID != "" {
+	if m.Certificate != nil || m.Handle != nil || m.ID != "" {
 		wide = "+"
 	}
 	device := wide + "device = ?"
@@ -160,6 +164,9 @@ func condition(m session.Match) (where string, args []any, ok bool, err error) {
 	}
 	if m.Certificate != nil {
 		add("selector IN (SELECT selector FROM session_certificates WHERE digest = ?)", m.Certificate[:])
+	}
+	if m.Handle != nil {
+		add("selector IN (SELECT selector FROM session_handles WHERE digest = ?)", m.Handle[:])
 	}
 	return strings.Join(parts, " AND "), args, true, nil
 }

@@ -38,15 +38,15 @@ func moment(n int64) time.Time {
 	return time.Unix(0, n).UTC()
 }
 
-// Certificates are a JSON array of lower-case hex, so that triggers can read them.
+// Certificates and handles are a JSON array of lower-case hex, so that triggers can read them.
 
-const certificateText = 2*len(session.Digest{}) + 3 // with its quotes and the comma or bracket after it
+const digestText = 2*len(session.Digest{}) + 3 // with its quotes and the comma or bracket after it
 
-func certificatesText(all []session.Digest) string {
+func digestsText(all []session.Digest) string {
 	if len(all) == 0 {
 		return "[]"
 	}
-	b := make([]byte, 0, 1+len(all)*certificateText)
+	b := make([]byte, 0, 1+len(all)*digestText)
 	for _, d := range all {
 		b = append(b, ',', '"')
 		b = hex.AppendEncode(b, d[:])
@@ -56,16 +56,16 @@ func certificatesText(all []session.Digest) string {
 	return string(append(b, ']'))
 }
 
-func certificates(text []byte) ([]session.Digest, error) {
-	n := (len(text) - 1) / certificateText
+func digests(text []byte) ([]session.Digest, error) {
+	n := (len(text) - 1) / digestText
 	if n == 0 {
 		return nil, nil
 	}
 	all := make([]session.Digest, n)
 	for i := range all {
-		at := 2 + i*certificateText
+		at := 2 + i*digestText
 		if _, err := hex.Decode(all[i][:], text[at:at+2*len(all[i])]); err != nil {
-			return nil, errors.New("sqlite: a row's certificates can't be read")
+			return nil, errors.New("sqlite: a row's digests can't be read")
 		}
 	}
 	return all, nil

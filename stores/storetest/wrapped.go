@@ -90,6 +90,18 @@ func (w wrapped) PruneSpent(ctx context.Context, now time.Time) (int, error) {
 	return get(w, "PruneSpent", func() (int, error) { return w.store.PruneSpent(ctx, now) })
 }
 
+func (w wrapped) SetCutoff(ctx context.Context, key session.Digest, at, until time.Time) error {
+	return w.around("SetCutoff", func() error { return w.store.SetCutoff(ctx, key, at, until) })
+}
+
+func (w wrapped) Cutoff(ctx context.Context, key session.Digest) (time.Time, error) {
+	return get(w, "Cutoff", func() (time.Time, error) { return w.store.Cutoff(ctx, key) })
+}
+
+func (w wrapped) PruneCutoffs(ctx context.Context, now time.Time) (int, error) {
+	return get(w, "PruneCutoffs", func() (int, error) { return w.store.PruneCutoffs(ctx, now) })
+}
+
 func (w wrapped) Tenant(ctx context.Context, id string) (session.Tenant, error) {
 	return get(w, "Tenant", func() (session.Tenant, error) { return w.store.Tenant(ctx, id) })
 }
@@ -124,6 +136,10 @@ func (w wrapped) Users(ctx context.Context, tenant string) ([]session.User, erro
 
 func (w wrapped) CreateUser(ctx context.Context, u session.User) error {
 	return w.around("CreateUser", func() error { return w.store.CreateUser(ctx, u) })
+}
+
+func (w wrapped) Provision(ctx context.Context, p session.Provisioned) error {
+	return w.around("Provision", func() error { return w.store.Provision(ctx, p) })
 }
 
 func (w wrapped) SetUser(ctx context.Context, u session.User) error {
