@@ -19,7 +19,8 @@ const (
 	PlainKindName = "oauth2" // OAuth 2.0 without ID tokens
 )
 
-// Reasons of rejections. They are stable.
+// Reasons of rejections. They are stable. Tokens that are malformed, or whose algorithm or signature is not good, have the
+// reasons that begin with token_, json_ and claim.
 const (
 	ReasonState          authn.Reason = "oauth_state"               // the response is not one to this challenge
 	ReasonChallenge      authn.Reason = "oauth_challenge"           // the challenge was made for another purpose, origin, tenant or provider
@@ -29,11 +30,8 @@ const (
 	ReasonDenied         authn.Reason = "oauth_denied"              // the provider says no
 	ReasonCode           authn.Reason = "oauth_code"                // the token endpoint takes the code or the verifier not
 	ReasonNoIDToken      authn.Reason = "oauth_id_token_missing"    // the token endpoint gave no ID token
-	ReasonTokenMalformed authn.Reason = "oauth_token_malformed"     // a token has no strict form
 	ReasonTokenType      authn.Reason = "oauth_token_type"          // a token is of another type
-	ReasonAlgorithm      authn.Reason = "oauth_algorithm"           // a token is signed with an algorithm that is not allowed
 	ReasonKey            authn.Reason = "oauth_key_unknown"         // no key of the provider is meant
-	ReasonSignature      authn.Reason = "oauth_signature"           // the signature is wrong
 	ReasonIssuer         authn.Reason = "oauth_issuer"              // another issuer's token
 	ReasonAudience       authn.Reason = "oauth_audience"            // a token for somebody else, or also for somebody else
 	ReasonAzp            authn.Reason = "oauth_azp"                 // the authorized party is another, or missing where it must be there

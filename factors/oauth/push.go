@@ -1,0 +1,59 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	strict "github.com/go-json-experiment/json"
+)
+
+// push sends the parameters of a request ahead (RFC 9126 section 2) and gives the address that stands for them.
+func (p *provider) push(ctx context.Context, about metadata, request url.Values, now time.Time) (string, error) {
+	form, err := p.assertion(about, about.Token, now)
+	if err != nil {
+		return "", err
+	}
+	if form == nil {
+		form = url.Values{}
+	}
+	for name, values := range request {
+		form[name] = values
+	}
+	proof := p.client.proof
+	if proof.method == authPost {
+		form.Set("client_secret", string(proof.secret))
+	}
+	status, kind, body, err := p.web.post(ctx, about.Pushed, form, func(r *http.Request) {
+		if proof.basic() {
+			r.SetBasicAuth(url.QueryEscape(p.client.id), url.QueryEscape(string(proof.secret)))
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	var pushed struct {
+		URI string `json:"request_uri"`
+	}
+	if status != http.StatusCreated || !isJSON(kind) || strict.Unmarshal(body, &pushed) != nil || !printable(pushed.URI, 2048) {
+		return "", fmt.Errorf("oauth: the provider did not take the pushed request: status %d", status)
+	}
+	return withQuery(about.Authorization, url.Values{"client_id": {p.client.id}, "request_uri": {pushed.URI}})
+}
+
+// withQuery adds parameters to an address.
+func withQuery(address string, more url.Values) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", errors.New("oauth: an endpoint is no URL")
+	}
+	all := u.Query()
+	for name, values := range more {
+		all[name] = values
+	}
+	u.RawQuery = all.Encode()
+	return u.String(), nil
+}
