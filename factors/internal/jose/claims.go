@@ -32,7 +32,7 @@ func ParseClaims(payload []byte) (Claims, error) {
 	if nested(payload) {
 		return Claims{}, fault(ReasonNested)
 	}
-	o, err := readObject(payload, claimNames, ReasonClaims)
+	o, err := readObject(string(payload), claimNames, ReasonClaims)
 	return Claims{o}, err
 }
 
@@ -133,7 +133,7 @@ func (c Claims) Object(name string) (in Claims, present bool, err error) {
 	if v[0] != '{' {
 		return Claims{}, true, fault(ReasonClaimType)
 	}
-	o, err := readObject([]byte(v), claimNames, ReasonClaimType)
+	o, err := readObject(v, claimNames, ReasonClaimType)
 	return Claims{o}, true, err
 }
 

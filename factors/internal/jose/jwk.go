@@ -22,7 +22,7 @@ func ParseKey(b []byte) (Key, error) {
 	if len(b) > maxHeader {
 		return Key{}, fault(ReasonSetTooLarge)
 	}
-	o, err := readObject(b, keyNames, ReasonKey)
+	o, err := readObject(string(b), keyNames, ReasonKey)
 	if err != nil {
 		return Key{}, err
 	}
@@ -108,42 +108,35 @@ func (o object) operations() error {
 
 // texts reads an array of strings that the decoder has passed.
 func texts(v string) ([]string, bool) {
-	if v[0] != '[' {
-		return nil, false
-	}
-	elements, err := elements(v)
-	if err != nil {
-		return nil, false
-	}
-	all := make([]string, 0, len(elements))
-	for _, e := range elements {
+	all, ok := elements(v)
+	for i, e := range all {
 		if e[0] != '"' {
 			return nil, false
 		}
-		s, _ := unquote(e)
-		all = append(all, s)
+		all[i], _ = unquote(e)
 	}
-	return all, true
+	return all, ok
 }
 
-// elements takes an array apart.
-func elements(v string) ([]string, error) {
-	r := readers.Get().(*reader)
-	defer readers.Put(r)
-	r.reset([]byte(v))
-	defer r.reset(nil)
+// elements takes an array apart that the decoder has passed.
+func elements(v string) ([]string, bool) {
+	if v[0] != '[' {
+		return nil, false
+	}
+	r := newReader(v)
+	defer r.done()
 	if _, err := r.decoder.ReadToken(); err != nil {
-		return nil, err
+		return nil, false
 	}
 	var all []string
 	for r.decoder.PeekKind() != ']' {
 		e, err := next(&r.decoder, v)
 		if err != nil {
-			return nil, err
+			return nil, false
 		}
 		all = append(all, e)
 	}
-	return all, nil
+	return all, true
 }
 
 func (o object) public() (crypto.PublicKey, error) {

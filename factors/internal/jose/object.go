@@ -36,45 +36,67 @@ func (o object) value(name string) string {
 	return ""
 }
 
+// reader is a decoder of text, with room for it: what is read are parts of the text, never of the room.
 type reader struct {
+	room    []byte
 	from    bytes.Buffer
 	decoder jsontext.Decoder
 }
 
 var readers = sync.Pool{New: func() any { return new(reader) }}
 
-func (r *reader) reset(b []byte) {
-	r.from = *bytes.NewBuffer(b)
+func newReader(text string) *reader {
+	r := readers.Get().(*reader)
+	r.room = append(r.room[:0], text...)
+	r.from = *bytes.NewBuffer(r.room)
 	r.decoder.Reset(&r.from)
+	return r
+}
+
+// maxRoom is how much room is kept from one use to the next.
+const maxRoom = 16 << 10
+
+func (r *reader) done() {
+	clear(r.room)
+	if cap(r.room) > maxRoom {
+		r.room = nil
+	}
+	r.from = bytes.Buffer{}
+	r.decoder.Reset(&r.from)
+	readers.Put(r)
 }
 
 // readObject reads text that is one object and nothing beside it. Names that differ from one of known, or from each other,
 // only in case are refused; broken is the reason where it is not such an object for another cause.
-func readObject(b []byte, known []string, broken authn.Reason) (object, error) {
-	text := string(b)
+func readObject(text string, known []string, broken authn.Reason) (object, error) {
 	if !utf8.ValidString(text) || strings.HasPrefix(text, "\ufeff") {
 		return nil, fault(ReasonText)
 	}
 	if deeper(text, maxDepth) {
 		return nil, fault(ReasonDeep)
 	}
-	r := readers.Get().(*reader)
-	defer readers.Put(r)
-	r.reset(b)
-	defer r.reset(nil)
+	r := newReader(text)
+	defer r.done()
 	o, err := r.object(text, known)
+	if err != nil {
+		return nil, syntax(text, err, broken)
+	}
+	return o, nil
+}
+
+// syntax says why text, which is UTF-8, is not read.
+func syntax(text string, err error, broken authn.Reason) error {
 	var f *Fault
+	v := jsontext.Value(text)
 	switch {
-	case err == nil:
-		return o, nil
 	case errors.As(err, &f):
-		return nil, err
+		return f
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return nil, fault(ReasonDuplicate)
-	case jsontext.Value(b).IsValid(jsontext.AllowInvalidUTF8(true)) && !jsontext.Value(b).IsValid(): // half a surrogate pair
-		return nil, fault(ReasonText)
+		return fault(ReasonDuplicate)
+	case !v.IsValid() && v.IsValid(jsontext.AllowInvalidUTF8(true)): // half a surrogate pair
+		return fault(ReasonText)
 	default:
-		return nil, fault(broken)
+		return fault(broken)
 	}
 }
 

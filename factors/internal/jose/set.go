@@ -43,16 +43,16 @@ func ParseSet(b []byte, max int) (Set, error) {
 	if len(b) > max {
 		return Set{}, fault(ReasonSetTooLarge)
 	}
-	o, err := readObject(b, []string{"keys"}, ReasonSet)
+	o, err := readObject(string(b), []string{"keys"}, ReasonSet)
 	if err != nil {
 		return Set{}, err
 	}
 	v := o.value("keys")
-	if v == "" || v[0] != '[' {
+	if v == "" {
 		return Set{}, fault(ReasonSet)
 	}
-	all, err := elements(v)
-	if err != nil {
+	all, ok := elements(v)
+	if !ok {
 		return Set{}, fault(ReasonSet)
 	}
 	if len(all) > maxKeys {
@@ -81,7 +81,7 @@ func reason(err error) authn.Reason {
 
 // kidOf is the name of a key that is skipped, where it is fit to be shown.
 func kidOf(e string) string {
-	o, err := readObject([]byte(e), nil, ReasonKey)
+	o, err := readObject(e, nil, ReasonKey)
 	if err != nil {
 		return ""
 	}

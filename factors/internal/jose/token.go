@@ -109,7 +109,7 @@ func take(text []byte, first, last int) (Token, error) {
 }
 
 func readHeader(b []byte) (Header, error) {
-	o, err := readObject(b, headerNames, ReasonHeader)
+	o, err := readObject(string(b), headerNames, ReasonHeader)
 	if err != nil {
 		return Header{}, err
 	}
