@@ -84,7 +84,7 @@ func (c *checker) asks(e factors.Enrolment) (factors.Enrolment, json.RawMessage,
 	}
 	c.challenge("a challenge for enrolling", made)
 	e.Challenge, e.Credential = asked(made, e.Now), json.RawMessage("{}")
-	return e, made.PublicKey, true
+	return e, shown(made), true
 }
 
 // answered makes a challenge for a new credential and a good answer to it.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ import (
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
-// Answer answers a challenge, of which it gets what a browser would.
+// Answer answers a challenge, of which it gets what a browser would: the PublicKey, or where the browser is sent elsewhere
+// {"redirect_to": "https://…"}.
 type Answer func(publicKey json.RawMessage) (json.RawMessage, error)
 
 // Answers answers a challenge in several ways, each by its name.
@@ -150,7 +152,19 @@ func (c *checker) ask(r factors.Request) (factors.Verification, json.RawMessage,
 	}
 	c.challenge("a challenge", made)
 	v.Challenge = asked(made, r.Now)
-	return v, made.PublicKey, true
+	return v, shown(made), true
+}
+
+// shown is what a browser gets of a challenge.
+func shown(made factors.Challenge) json.RawMessage {
+	if made.RedirectTo == "" {
+		return made.PublicKey
+	}
+	b, err := json.Marshal(map[string]string{"redirect_to": made.RedirectTo})
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 func (c *checker) challenge(what string, made factors.Challenge) {
@@ -160,9 +174,18 @@ func (c *checker) challenge(what string, made factors.Challenge) {
 		c.complain("%s has %d bytes of Data, more than %d", what, len(made.Data), most)
 	case len(made.PublicKey) > 0 && !json.Valid(made.PublicKey):
 		c.complain("%s has a PublicKey that is no JSON", what)
+	case made.RedirectTo != "" && len(made.PublicKey) > 0:
+		c.complain("%s has a PublicKey and sends the browser elsewhere as well", what)
+	case made.RedirectTo != "" && !absolute(made.RedirectTo):
+		c.complain("%s sends the browser to what is no absolute http or https URL", what)
 	case made.Lifetime < 0:
 		c.complain("%s has a negative Lifetime", what)
 	}
+}
+
+func absolute(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 func asked(made factors.Challenge, now time.Time) factors.Asked {
@@ -384,6 +407,7 @@ func (c *checker) keepsChallengesApart() {
 	if !ok || !also {
 		return
 	}
+	c.addresses(v, other)
 	crossed := v
 	crossed.Challenge = other.Challenge
 	if c.IgnoresChallenge {
@@ -395,6 +419,28 @@ func (c *checker) keepsChallengesApart() {
 	c.rejected("an answer to another challenge", crossed)
 	crossed.Challenge = factors.Asked{}
 	c.rejected("an answer to no challenge", crossed)
+}
+
+// addresses holds a [factors.Addressed] to which of two challenges an answer is to. It must not say yes to what it cannot read.
+func (c *checker) addresses(v, other factors.Verification) {
+	f, ok := c.Factor.(factors.Addressed)
+	if !ok {
+		return
+	}
+	says := func(what string, credential json.RawMessage, asked factors.Asked, want bool) {
+		var got bool
+		if err := safely(func() error { got = f.Answers(credential, asked); return nil }); err != nil {
+			c.complain("Answers, about %s: %v", what, err)
+		} else if got != want {
+			c.complain("Answers says %t about %s", got, what)
+		}
+	}
+	says("a good credential and its challenge", v.Credential, v.Challenge, true)
+	says("a good credential and another challenge", v.Credential, other.Challenge, false)
+	says("a good credential and no challenge", v.Credential, factors.Asked{}, false)
+	for _, b := range misshapen(v.Credential) {
+		says(b.what, b.credential, v.Challenge, false)
+	}
 }
 
 // atOnce has many goroutines verify, for the race detector, what is good and what isn't, with contexts that have ended
