@@ -67,9 +67,12 @@ func isLoopback(host string) bool {
 // that turns what stands beside it, no space at an end.
 func printable(s string, most int) bool {
 	return s != "" && len(s) <= most && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.IsPrint(r) || r == unicode.ReplacementChar
+		return !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) ||
+			r == unicode.ReplacementChar || r == emptyBraille
 	})
 }
+
+const emptyBraille = '\u2800'
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
