@@ -35,6 +35,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 		"Session":     func() error { _, err := s.Session(ctx, "a", now); return err },
 		"Tenant":      func() error { _, err := s.Tenant(ctx, "corp"); return err },
 		"User":        func() error { _, err := s.User(ctx, "corp", "alice"); return err },
+		"Cutoff":      func() error { _, err := s.Cutoff(ctx, session.Digest{1}); return err },
 		"ListDenials": func() error { _, err := s.ListDenials(ctx); return err },
 	} {
 		n := testing.AllocsPerRun(100, func() {

@@ -24,7 +24,7 @@ func TestAgrees(t *testing.T) {
 	}
 	defer disk.Close()
 	rapid.Check(t, func(rt *rapid.T) {
-		for _, table := range []string{"sessions", "attempts", "spent", "credentials", "invitations", "users", "tenants"} {
+		for _, table := range []string{"sessions", "attempts", "spent", "credentials", "invitations", "users", "tenants", "cutoffs"} {
 			if _, err := disk.write.ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
 				rt.Fatal(err)
 			}
@@ -51,16 +51,22 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 	tenant := func() string { return one("tenant", "corp", "labs", "") }
 	user := func() string { return one("user", "alice", "bob", "") }
 	some := func() string { return one("user", "alice", "bob") }
+	handles := func() []session.Digest {
+		return rapid.SliceOfN(rapid.Map(rapid.ByteRange(1, 3), func(b byte) session.Digest { return session.Digest{b} }), 0, 2).Draw(rt, "handles")
+	}
 	certificates := func() []session.Digest {
 		return rapid.SliceOfN(rapid.Map(rapid.ByteRange(1, 3), func(b byte) session.Digest { return session.Digest{b} }), 0, 2).Draw(rt, "certificates")
 	}
 	index := func() session.Index {
-		return session.Index{Tenant: tenant(), Person: user(), Device: one("device", "kiosk", ""), Certificates: certificates()}
+		return session.Index{Tenant: tenant(), Person: user(), Device: one("device", "kiosk", ""), Certificates: certificates(), Handles: handles()}
 	}
 	match := func() session.Match {
 		m := session.Match{Selector: one("selector", "", "", "a"), Tenant: tenant(), Person: user(), Device: one("device", "", "kiosk"), Except: one("except", "", "b")}
 		if d := certificates(); len(d) > 0 {
 			m.Certificate = &d[0]
+		}
+		if d := handles(); len(d) > 0 {
+			m.Handle = &d[0]
 		}
 		return m
 	}
@@ -78,7 +84,7 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 		return all
 	}
 	op := one("call", "create", "create", "swap", "swap", "swap", "touch", "save", "end", "read", "list", "prune", "take", "take", "give", "prune attempts",
-		"spend", "tenant", "tenant status", "user", "user", "set user", "users", "enrol", "enrol", "update", "remove", "credentials", "invite", "invite", "hold", "revoke", "invitations")
+		"spend", "tenant", "tenant status", "user", "user", "set user", "users", "enrol", "enrol", "update", "remove", "credentials", "invite", "invite", "hold", "revoke", "provision", "provision", "set cutoff", "set cutoff", "cutoff", "prune cutoffs", "invitations")
 	switch op {
 	case "create":
 		r := session.Row{Selector: selector(), State: []byte("s"), Values: []byte("v"), Created: at("created"), Expires: at("expires"), Index: index(), ID: one("id", "", "1", "2")}
@@ -160,6 +166,26 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 	case "user":
 		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b"), Device: number("device", 1) == 1, Handle: []byte(one("handle", "", "h1", "h2", "h3"))}}
 		return call(op, u), func(s session.Store) string { return answer(nil, s.CreateUser(ctx, u)) }
+	case "provision":
+		c := credential()
+		u := session.User{User: factors.User{Tenant: one("tenant", c.Tenant, "corp", "labs"), ID: one("user", c.User, some()), Name: one("name", "a", "b"), Handle: []byte(one("handle", "", "h1", "h2"))}, Epoch: uint64(number("epoch", 2)), Cutoff: at("cutoff")}
+		p := session.Provisioned{User: u, Credential: c, TenantEpoch: uint64(number("tenant epoch", 1))}
+		return call(op, p), func(s session.Store) string { return answer(nil, s.Provision(ctx, p)) }
+	case "set cutoff":
+		key, when, until := session.Digest{byte(number("key", 2))}, at("at"), at("until")
+		return call(op, key, when, until), func(s session.Store) string { return answer(nil, s.SetCutoff(ctx, key, when, until)) }
+	case "cutoff":
+		key := session.Digest{byte(number("key", 2))}
+		return call(op, key), func(s session.Store) string {
+			got, err := s.Cutoff(ctx, key)
+			return answer(got, err)
+		}
+	case "prune cutoffs":
+		now := at("now")
+		return call(op, now), func(s session.Store) string {
+			n, err := s.PruneCutoffs(ctx, now)
+			return answer(n, err)
+		}
 	case "set user":
 		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b")}, Epoch: uint64(number("epoch", 2)), Cutoff: at("cutoff")}
 		return call(op, u), func(s session.Store) string { return answer(nil, s.SetUser(ctx, u)) }

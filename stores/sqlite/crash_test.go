@@ -31,8 +31,9 @@ var crashTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store.db")
 	var acknowledged []string
-	// After 3, 10, 17, … acknowledgements an enrolment is next, which writes the most at once.
-	for round, acks := range []int{1, 2, 3, 4, 5, 6, 7, 8, 3, 10, 17, 24, 31, 38, 45, 3, 10, 17, 24, 31, 38, 45, 3, 10, 17, 24, 400, 1001} {
+	// After 3, 12, 21, … acknowledgements an enrolment is next, after 6, 15, 24, … a user is provisioned: these write the
+	// most at once.
+	for round, acks := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 3, 12, 21, 30, 39, 48, 6, 15, 24, 33, 42, 51, 3, 12, 6, 15, 400, 1001} {
 		acknowledged = append(acknowledged, crash(t, path, round, acks)...)
 		s := opened(t, path)
 		if err := s.Check(t.Context()); err != nil {
@@ -96,7 +97,8 @@ var crashSteps = []crashStep{
 	{"login", func(ctx context.Context, s *Store, id string) error {
 		return s.CreateSession(ctx, session.Row{
 			Selector: id, State: []byte("login"), Values: []byte("values"), Created: crashTime, Expires: crashTime.Add(time.Hour),
-			Index: session.Index{Tenant: "corp", Certificates: []session.Digest{sha256.Sum256([]byte(id))}},
+			Index: session.Index{Tenant: "corp", Certificates: []session.Digest{sha256.Sum256([]byte(id))},
+				Handles: []session.Digest{handleOf(id)}},
 		})
 	}, row(func(r session.Row) bool { return r.Version >= 1 })},
 	{"user", func(ctx context.Context, s *Store, id string) error {
@@ -129,7 +131,7 @@ var crashSteps = []crashStep{
 	{"swap", func(ctx context.Context, s *Store, id string) error {
 		return s.SwapSession(ctx, session.Swap{
 			Selector: id, From: 1, State: make([]byte, 3000), SecretHash: &session.Digest{1}, Expires: crashTime.Add(time.Hour),
-			Index: session.Index{Tenant: "corp", Person: id, Certificates: []session.Digest{{2}}},
+			Index: session.Index{Tenant: "corp", Person: id, Certificates: []session.Digest{{2}}, Handles: []session.Digest{{3}}},
 		})
 	}, row(func(r session.Row) bool { return r.Version == 2 && r.Rotation == 1 && r.Index.Person != "" })},
 	{"spend", func(ctx context.Context, s *Store, id string) error { return s.Spend(ctx, id, crashTime) },
@@ -139,11 +141,29 @@ var crashSteps = []crashStep{
 			}
 			return nil
 		}},
+	{"provision", func(ctx context.Context, s *Store, id string) error {
+		name := "provisioned " + id
+		return s.Provision(ctx, session.Provisioned{
+			User:       session.User{User: factors.User{Tenant: "corp", ID: name, Name: name, Handle: []byte(name)}},
+			Credential: factors.Credential{Tenant: "corp", User: name, Factor: "oidc", ID: name, Data: make([]byte, 2000)},
+		})
+	}, func(ctx context.Context, s *Store, id string) error {
+		_, err := s.Credential(ctx, "corp", "oidc", "provisioned "+id)
+		return err
+	}},
+	{"cutoff", func(ctx context.Context, s *Store, id string) error {
+		return s.SetCutoff(ctx, handleOf(id), crashTime, crashTime.Add(time.Hour))
+	}, func(ctx context.Context, s *Store, id string) error {
+		at, err := s.Cutoff(ctx, handleOf(id))
+		return errors.Join(err, expect(at.Equal(crashTime)))
+	}},
 	{"end", func(ctx context.Context, s *Store, id string) error {
 		_, err := s.EndSessions(ctx, session.Match{Tenant: "corp", Person: id}, crashTime)
 		return err
 	}, row(func(r session.Row) bool { return !r.Ended.IsZero() })},
 }
+
+func handleOf(id string) session.Digest { return sha256.Sum256([]byte("handle of " + id)) }
 
 func row(good func(r session.Row) bool) func(ctx context.Context, s *Store, id string) error {
 	return func(ctx context.Context, s *Store, id string) error {
@@ -191,6 +211,11 @@ func whole(t *testing.T, s *Store, id string) {
 	if enrolled := len(own) == 1; enrolled == i.Spent.IsZero() || enrolled != (u.Epoch == 1) {
 		t.Errorf("%s: %d credentials, invitation spent at %v, epoch %d", id, len(own), i.Spent, u.Epoch)
 	}
+	_, err = s.User(ctx, "corp", "provisioned "+id)
+	_, credErr := s.Credential(ctx, "corp", "oidc", "provisioned "+id)
+	if (err == nil) != (credErr == nil) {
+		t.Errorf("%s: provisioned by halves: user %v, credential %v", id, err, credErr)
+	}
 	r, err := s.Session(ctx, id, crashTime)
 	if errors.Is(err, session.ErrNotFound) {
 		return
@@ -198,17 +223,21 @@ func whole(t *testing.T, s *Store, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []session.Digest{sha256.Sum256([]byte(id)), {2}} {
+	for _, d := range []session.Digest{sha256.Sum256([]byte(id)), handleOf(id), {2}, {3}} {
 		rows, err := s.ListSessions(ctx, session.Match{Certificate: &d, Tenant: "corp"}, crashTime, 10_000)
 		if err != nil {
 			t.Fatal(err)
 		}
+		more, err := s.ListSessions(ctx, session.Match{Handle: &d, Tenant: "corp"}, crashTime, 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
 		listed := false
-		for _, other := range rows {
+		for _, other := range append(rows, more...) {
 			listed = listed || other.Selector == id
 		}
-		if tied := r.Ended.IsZero() && r.Index.Certificates[0] == d; tied != listed {
-			t.Errorf("%s: tied to a certificate: %v, found by it: %v", id, tied, listed)
+		if tied := r.Ended.IsZero() && (r.Index.Certificates[0] == d || r.Index.Handles[0] == d); tied != listed {
+			t.Errorf("%s: tied to a certificate or handle: %v, found by it: %v", id, tied, listed)
 		}
 	}
 }

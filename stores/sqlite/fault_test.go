@@ -108,6 +108,11 @@ func transactions(t *testing.T, s *Store, now time.Time) func(yield func(string,
 		{"CreateInvitation again", func() error {
 			return s.CreateInvitation(ctx, session.Invitation{ID: "k", CodeHash: session.Digest{2}, Tenant: "corp", User: "alice", Created: now, Expires: now.Add(time.Hour)})
 		}},
+		{"Provision", func() error {
+			p := session.Provisioned{User: session.User{User: factors.User{Tenant: "corp", ID: "carol", Name: "carol", Handle: []byte("carol")}}}
+			p.Credential = factors.Credential{Tenant: "corp", User: "carol", Factor: "oidc", ID: "2"}
+			return s.Provision(ctx, p)
+		}},
 		{"AddEvents", func() error { return s.AddEvents(ctx, session.Event{ID: "1"}, session.Event{ID: "2"}) }},
 	}
 	return func(yield func(string, transaction) bool) {
@@ -123,7 +128,7 @@ func transactions(t *testing.T, s *Store, now time.Time) func(yield func(string,
 func everything(t *testing.T, s *Store) string {
 	t.Helper()
 	var all string
-	for _, table := range []string{"sessions", "session_certificates", "attempts", "spent", "tenants", "users", "credentials", "invitations", "denials", "events"} {
+	for _, table := range []string{"sessions", "session_certificates", "session_handles", "cutoffs", "attempts", "spent", "tenants", "users", "credentials", "invitations", "denials", "events"} {
 		rows, err := s.read.QueryContext(t.Context(), "SELECT * FROM "+table)
 		if err != nil {
 			t.Fatal(err)

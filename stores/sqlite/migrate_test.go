@@ -2,22 +2,60 @@ package sqlite
 
 import (
 	"database/sql"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	sqlite3 "modernc.org/sqlite"
+
+	"github.com/sallyport-auth/sallyport/session"
 )
 
 // What an older version denied had no tenant: it was denied for all, and still is.
 func TestDenialsBecomeThePortals(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	older(t, path, 1, "INSERT INTO denials VALUES ('d', 'key', '00', 'note', 7)")
+	s := opened(t, path)
+	list, err := s.ListDenials(t.Context())
+	if err != nil || len(list) != 1 || list[0].ID != "d" || list[0].Tenant != "" || list[0].Value != "00" || list[0].Note != "note" {
+		t.Errorf("denials %+v, %v", list, err)
+	}
+}
+
+// Sessions of the version before this live on: without handles, and with those that their next swap gives them.
+func TestSessionsGetHandles(t *testing.T) {
+	path, now := filepath.Join(t.TempDir(), "old.db"), time.Now().UTC()
+	older(t, path, 2, fmt.Sprintf(`INSERT INTO sessions (selector, secret_hash, version, rotation, state, created, touched, expires,
+	ended, tenant, person, device, certificates, source, agent, id, principal)
+	VALUES ('old', zeroblob(32), 4, 1, x'00', 7, 7, %d, 0, 'corp', 'alice', '', '[]', '', '', 'public', 1)`, now.Add(time.Hour).UnixNano()))
+	s, ctx, h := opened(t, path), t.Context(), session.Digest{1}
+	r, err := s.Session(ctx, "old", now)
+	if err != nil || r.Version != 4 || r.Index.Person != "alice" || len(r.Index.Handles) != 0 {
+		t.Fatalf("the old row reads %+v, %v", r, err)
+	}
+	r.Index.Handles = []session.Digest{h}
+	if err := s.SwapSession(ctx, session.Swap{Selector: "old", From: 4, Expires: r.Expires, Index: r.Index}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.EndSessions(ctx, session.Match{Handle: &h}, now); n != 1 || err != nil {
+		t.Errorf("%d rows ended by the handle, %v", n, err)
+	}
+	if err := s.Check(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// older makes a file as a version before this left it, at the step of the schema given.
+func older(t *testing.T, path string, step int64, statement string) {
+	t.Helper()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "old.db")
 	c, err := sqlite3.NewConnector("file:" + path)
 	if err != nil {
 		t.Fatal(err)
@@ -27,22 +65,13 @@ func TestDenialsBecomeThePortals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := old.UpTo(t.Context(), 1); err != nil {
+	if _, err := old.UpTo(t.Context(), step); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO denials VALUES ('d', 'key', '00', 'note', 7)"); err != nil {
+	if _, err := db.ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
-	}
-	s, err := Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	list, err := s.ListDenials(t.Context())
-	if err != nil || len(list) != 1 || list[0].ID != "d" || list[0].Tenant != "" || list[0].Value != "00" || list[0].Note != "note" {
-		t.Errorf("denials %+v, %v", list, err)
 	}
 }

@@ -59,6 +59,11 @@ func denials(c *check) {
 	c.must(c.s.RemoveDenial(c.ctx, "labs", "labs"))
 	c.must(c.s.RemoveDenial(c.ctx, "", "all"))
 	listed(b, a, got[2])
+
+	token, subject := deny("token", factors.DenyToken, "00", 30), deny("subject", factors.DenyTokenSubject, "00", 31)
+	c.must(c.s.AddDenial(c.ctx, token))
+	c.must(c.s.AddDenial(c.ctx, subject))
+	listed(b, a, got[2], token, subject)
 }
 
 func (c *check) event(id string, at int, edit func(e *session.Event)) session.Event {
@@ -238,6 +243,11 @@ func cancelledCalls(ctx context.Context, c *check, u session.User, key factors.C
 	put("Spend", s.Spend(ctx, "id", late))
 	_, err = s.PruneSpent(ctx, late)
 	put("PruneSpent", err)
+	put("SetCutoff", s.SetCutoff(ctx, hash("x"), c.now, late))
+	_, err = s.Cutoff(ctx, hash("x"))
+	put("Cutoff", err)
+	_, err = s.PruneCutoffs(ctx, late)
+	put("PruneCutoffs", err)
 	_, err = s.Tenant(ctx, "corp")
 	put("Tenant", err)
 	_, err = s.Tenants(ctx)
@@ -253,6 +263,7 @@ func cancelledCalls(ctx context.Context, c *check, u session.User, key factors.C
 	_, err = s.Users(ctx, "corp")
 	put("Users", err)
 	put("CreateUser", s.CreateUser(ctx, c.newUser("corp", "x")))
+	put("Provision", s.Provision(ctx, c.provisioned("corp", "y", "y")))
 	put("SetUser", s.SetUser(ctx, u))
 	_, err = s.Credential(ctx, "corp", "passkey", "1")
 	put("Credential", err)

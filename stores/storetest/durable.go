@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -31,7 +33,8 @@ func RunDurable(t *testing.T, open func(t *testing.T, path string) session.Store
 	})
 }
 
-var durableIndex = session.Index{Tenant: "corp", Person: "alice", Device: "kiosk", Certificates: []session.Digest{hash("x")}}
+var durableIndex = session.Index{Tenant: "corp", Person: "alice", Device: "kiosk", Certificates: []session.Digest{hash("x")},
+	Handles: []session.Digest{hash("h")}}
 
 func writeAll(c *check) {
 	c.tenant("corp")
@@ -52,6 +55,8 @@ func writeAll(c *check) {
 	c.must(err)
 	c.must(c.s.Spend(c.ctx, "challenge", c.in(600)))
 	c.take(0, true, 0, budget("b", 2))
+	c.setCutoff(hash("cut"), 7, 600)
+	c.must(c.s.Provision(c.ctx, c.provisioned("corp", "provisioned", "p")))
 	c.must(c.s.AddDenial(c.ctx, factors.Denial{ID: "d", Tenant: "corp", By: factors.DenyKey, Value: "00", Note: "n", Created: c.now}))
 	c.must(c.s.AddEvents(c.ctx, c.event("1", 1, nil), c.event("2", 1, nil)))
 }
@@ -63,6 +68,10 @@ func readAll(c *check) {
 	got, err := c.s.Credential(c.ctx, "corp", "passkey", "1")
 	c.must(err)
 	c.same("credential", got, c.newCredential(alice, "passkey", "1"))
+	c.same("provisioned", c.userNow("corp", "provisioned"), c.newUser("corp", "provisioned"))
+	_, err = c.s.Credential(c.ctx, "corp", "oidc", "p")
+	c.must(err)
+	c.cutoffIs(hash("cut"), c.in(7))
 	c.same("spent", c.invitation("spent").Spent, c.in(1))
 	c.same("holder", c.invitation("held").Holder, "login")
 
@@ -71,7 +80,7 @@ func readAll(c *check) {
 	r.SecretHash, r.Touched, r.Index = session.Digest{5}, c.in(7), durableIndex
 	c.unchanged(r)
 	c.same("ended", c.read("ended").Ended, c.in(1))
-	for _, m := range []session.Match{{Tenant: "corp"}, {Tenant: "corp", Person: "alice"}, {Certificate: &durableIndex.Certificates[0]}} {
+	for _, m := range []session.Match{{Tenant: "corp"}, {Tenant: "corp", Person: "alice"}, {Certificate: &durableIndex.Certificates[0]}, {Handle: &durableIndex.Handles[0]}} {
 		rows, err := c.s.ListSessions(c.ctx, m, c.now, 0)
 		c.must(err)
 		c.same("listed", selectors(rows), []string{"lives"})
@@ -85,6 +94,10 @@ func readAll(c *check) {
 // goOn: what was used up stays so.
 func goOn(c *check) {
 	c.refuses(c.s.Spend(c.ctx, "challenge", c.in(600)), session.ErrSpent)
+	c.setCutoff(hash("cut"), 6, 1)
+	c.cutoffIs(hash("cut"), c.in(7))
+	c.prunesCutoffs(500, 0)
+	c.refuses(c.s.Provision(c.ctx, c.provisioned("corp", "another", "p")), session.ErrConflict)
 	c.take(1, true, 0, budget("b", 2))
 	c.take(2, false, 60, budget("b", 2))
 	c.refuses(c.s.CreateSession(c.ctx, c.row("ended")), session.ErrConflict)
@@ -102,6 +115,14 @@ func twoInstances(c, other *check) {
 	c.oneWins(errs, session.ErrConflict)
 	errs = race(40, func(i int) error { return both[i%2].s.Spend(c.ctx, "at two places", c.in(60)) })
 	c.oneWins(errs, session.ErrSpent)
+	errs = race(40, func(i int) error {
+		return both[i%2].s.Provision(c.ctx, c.provisioned("corp", fmt.Sprint("at two places ", i), "at two places"))
+	})
+	c.oneWins(errs, session.ErrConflict)
+	errs = race(40, func(i int) error { return both[i%2].s.SetCutoff(c.ctx, hash("both"), c.in(i), c.in(60)) })
+	c.must(errors.Join(errs...))
+	c.cutoffIs(hash("both"), c.in(39))
+	other.cutoffIs(hash("both"), c.in(39))
 	_, err := other.s.EndSessions(c.ctx, session.Match{Selector: "shared"}, c.in(1))
 	c.must(err)
 	c.same("ended", c.read("shared").Ended, c.in(1))

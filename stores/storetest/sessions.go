@@ -13,7 +13,8 @@ func createAndRead(c *check) {
 	want := c.stored("a", func(r *session.Row) {
 		r.Rotation = 3
 		r.Touched = c.now.Add(1234 * time.Microsecond)
-		r.Index = session.Index{Tenant: "corp", Person: "alice", Device: "kiosk", Certificates: []session.Digest{hash("x"), hash("y")}}
+		r.Index = session.Index{Tenant: "corp", Person: "alice", Device: "kiosk", Certificates: []session.Digest{hash("x"), hash("y")},
+			Handles: []session.Digest{hash("z"), hash("x")}}
 	})
 	got := c.read("a")
 	got.Memo = nil
@@ -70,12 +71,12 @@ func swapReplaces(c *check) {
 	secret := hash("new secret")
 	c.must(c.s.SwapSession(c.ctx, session.Swap{
 		Selector: "a", From: 2, State: []byte("third"), SecretHash: &secret, ClearValues: true, Touched: c.in(5), Expires: c.in(7200),
-		Index:  session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{hash("x")}},
+		Index:  session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{hash("x")}, Handles: []session.Digest{hash("h")}},
 		Client: &session.Client{Source: "192.0.2.2", Agent: "other"},
 	}))
 	want.Version, want.State, want.SecretHash, want.Rotation, want.Values = 3, []byte("third"), secret, 1, nil
 	want.Touched, want.Expires = c.in(5), c.in(7200)
-	want.Index = session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{hash("x")}}
+	want.Index = session.Index{Tenant: "corp", Person: "alice", Certificates: []session.Digest{hash("x")}, Handles: []session.Digest{hash("h")}}
 	want.Client = session.Client{Source: "192.0.2.2", Agent: "other"}
 	c.unchanged(want)
 
@@ -404,14 +405,15 @@ func (c *check) crowd(prefix string) {
 		c.stored(prefix+selector, func(r *session.Row) { r.Index = i })
 	}
 	for _, tenant := range []string{"corp", "labs"} {
-		add(tenant+"/alice/1", session.Index{Tenant: tenant, Person: "alice", Certificates: []session.Digest{hash("alice@" + tenant)}})
-		add(tenant+"/alice/2", session.Index{Tenant: tenant, Person: "alice", Principal: true, Certificates: []session.Digest{hash("alice@" + tenant), hash("shared")}})
+		add(tenant+"/alice/1", session.Index{Tenant: tenant, Person: "alice", Certificates: []session.Digest{hash("alice@" + tenant)}, Handles: []session.Digest{hash("sid@" + tenant)}})
+		add(tenant+"/alice/2", session.Index{Tenant: tenant, Person: "alice", Principal: true, Certificates: []session.Digest{hash("alice@" + tenant), hash("shared")},
+			Handles: []session.Digest{hash("sub"), hash("second@" + tenant)}})
 		add(tenant+"/bob", session.Index{Tenant: tenant, Person: "bob", Certificates: []session.Digest{hash("bob@" + tenant)}})
-		add(tenant+"/kiosk", session.Index{Tenant: tenant, Device: "kiosk", Certificates: []session.Digest{hash("shared")}})
+		add(tenant+"/kiosk", session.Index{Tenant: tenant, Device: "kiosk", Certificates: []session.Digest{hash("shared")}, Handles: []session.Digest{hash("sub")}})
 		add(tenant+"/alice at kiosk", session.Index{Tenant: tenant, Person: "alice", Device: "kiosk", Principal: true})
 	}
 	add("guest", session.Index{})
-	add("login", session.Index{Certificates: []session.Digest{hash("alice@corp")}})
+	add("login", session.Index{Certificates: []session.Digest{hash("alice@corp")}, Handles: []session.Digest{hash("sid@corp")}})
 }
 
 // matches is each form of a match, and the selectors of the crowd that it stands for.
@@ -420,6 +422,7 @@ func matches() map[string]struct {
 	want []string
 } {
 	shared, corp := hash("shared"), hash("alice@corp")
+	sub, sid := hash("sub"), hash("sid@corp")
 	return map[string]struct {
 		m    session.Match
 		want []string
@@ -454,6 +457,19 @@ func matches() map[string]struct {
 		"certificate in tenant": {session.Match{Tenant: "labs", Certificate: &shared}, []string{"labs/alice/2", "labs/kiosk"}},
 		"certificate of person": {session.Match{Tenant: "labs", Person: "alice", Certificate: &shared}, []string{"labs/alice/2"}},
 		"certificate but one":   {session.Match{Certificate: &shared, Except: "labs/kiosk"}, []string{"corp/alice/2", "corp/kiosk", "labs/alice/2"}},
+		"handle":                {session.Match{Handle: &sub}, []string{"corp/alice/2", "corp/kiosk", "labs/alice/2", "labs/kiosk"}},
+		"handle of logins":      {session.Match{Handle: &sid}, []string{"corp/alice/1", "login"}},
+		"handle in tenant":      {session.Match{Tenant: "labs", Handle: &sub}, []string{"labs/alice/2", "labs/kiosk"}},
+		"handle of person":      {session.Match{Tenant: "labs", Person: "alice", Handle: &sub}, []string{"labs/alice/2"}},
+		"handle at device":      {session.Match{Tenant: "corp", Device: "kiosk", Handle: &sub}, []string{"corp/kiosk"}},
+		"handle of principals":  {session.Match{Handle: &sub, Principals: true}, []string{"corp/alice/2", "labs/alice/2"}},
+		"handle but one":        {session.Match{Handle: &sub, Except: "labs/kiosk"}, []string{"corp/alice/2", "corp/kiosk", "labs/alice/2"}},
+		"handle of selector":    {session.Match{Selector: "corp/kiosk", Handle: &sub}, []string{"corp/kiosk"}},
+		"handle of id":          {session.Match{ID: "id of corp/kiosk", Handle: &sub}, []string{"corp/kiosk"}},
+		"handle, certificate":   {session.Match{Handle: &sid, Certificate: &corp}, []string{"corp/alice/1", "login"}},
+		"a certificate's":       {session.Match{Handle: &shared}, nil},
+		"a handle's":            {session.Match{Certificate: &sub}, nil},
+		"zero handle":           {session.Match{Handle: &session.Digest{}}, nil},
 		"zero certificate":      {session.Match{Certificate: &session.Digest{}}, nil},
 	}
 }
@@ -500,6 +516,11 @@ func matchMany(c *check) {
 		{Tenant: "corp", Person: "bob", Device: "kiosk"},
 		{Tenant: "corp", Person: "bob", Certificate: ptr(hash("shared"))},
 		{Tenant: "labs", Certificate: ptr(hash("alice@corp"))},
+		{Selector: "corp/bob", Handle: ptr(hash("sub"))},
+		{ID: "id of corp/bob", Handle: ptr(hash("sub"))},
+		{Tenant: "corp", Person: "bob", Handle: ptr(hash("sub"))},
+		{Tenant: "labs", Handle: ptr(hash("sid@corp"))},
+		{Certificate: ptr(hash("bob@corp")), Handle: ptr(hash("sub"))},
 	} {
 		n, err := c.s.EndSessions(c.ctx, m, c.in(1))
 		c.must(err)
@@ -585,26 +606,28 @@ func list(c *check) {
 
 func ownBytes(c *check) {
 	r := c.row("a")
-	r.Index = session.Index{Certificates: []session.Digest{hash("x")}}
+	r.Index = session.Index{Certificates: []session.Digest{hash("x")}, Handles: []session.Digest{hash("h")}}
 	in := c.row("a")
-	in.Index = session.Index{Certificates: []session.Digest{hash("x")}}
+	in.Index = session.Index{Certificates: []session.Digest{hash("x")}, Handles: []session.Digest{hash("h")}}
 	c.must(c.s.CreateSession(c.ctx, in))
 	scribble(in.State, in.Values)
-	in.Index.Certificates[0] = hash("y")
+	in.Index.Certificates[0], in.Index.Handles[0] = hash("y"), hash("y")
 	c.unchanged(r)
 
 	w := swap(r, "state")
 	w.Index.Certificates = []session.Digest{hash("x"), hash("z")}
+	w.Index.Handles = []session.Digest{hash("h"), hash("i")}
 	w.Client = &session.Client{Source: "192.0.2.9"}
 	values := []byte("values")
 	c.must(c.s.SwapSession(c.ctx, w))
 	c.must(c.s.SaveValues(c.ctx, "a", 0, values))
 	scribble(w.State, values)
-	w.Index.Certificates[1] = hash("y")
+	w.Index.Certificates[1], w.Index.Handles[1] = hash("y"), hash("y")
 	w.Client.Source = "scribbled"
 	got := c.read("a")
 	c.same("state and values", string(got.State)+" "+string(got.Values), "state values")
 	c.same("certificates", got.Index.Certificates, []session.Digest{hash("x"), hash("z")})
+	c.same("handles", got.Index.Handles, []session.Digest{hash("h"), hash("i")})
 	c.same("source", got.Client.Source, "192.0.2.9")
 
 	_ = append(got.State, "more"...)
