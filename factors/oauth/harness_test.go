@@ -3,6 +3,7 @@ package oauth_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/url"
@@ -224,4 +225,28 @@ func broken(t testing.TB, what string, err error) {
 	if err == nil || errors.As(err, new(*factors.Rejection)) {
 		t.Errorf("%s: %v, where an error that says nothing of the caller is wanted", what, err)
 	}
+}
+
+// link2 links with a factor whose settings the provider satisfies whatever they are.
+func (b *bench) link2(u factors.User) string {
+	b.t.Helper()
+	other := benchOf(b.t, b.provider, "kind: oauth\nissuer: "+b.provider.issuer+"\nclient_id: portal\nclient_secret: { file: secret }\nca: ca.pem", nil)
+	other.directory = b.directory
+	c := other.link(u)
+	return c.ID
+}
+
+// honest ends all lies.
+func (b *bench) honest() {
+	p := b.provider
+	p.claims, p.header, p.idToken, p.response = nil, nil, nil, nil
+	p.userinfo = map[string]any{"sub": p.sub}
+	p.signer = p.known[0]
+	p.claims = func(m map[string]any) { m["acr"] = "gold" }
+}
+
+// header puts a header in the place of a token's.
+func header(token, text string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(text)) + "." + rest
 }

@@ -170,6 +170,9 @@ func (p *provider) idToken(ctx context.Context, about metadata, t tokens, e enve
 	if in.claims.Has("events") { // a logout token is none, whoever says so
 		return none, time.Time{}, factors.Reject(ReasonTokenType, "it has events")
 	}
+	if nonce, _, err := in.claims.String("nonce"); err != nil || e.Nonce == "" || !same(nonce, e.Nonce) {
+		return none, time.Time{}, factors.Reject(ReasonNonce, "")
+	}
 	verifier, keys := reading.verifier(token)
 	verified, err := verifier.Verify(ctx, t.id)
 	if err != nil {
@@ -177,9 +180,6 @@ func (p *provider) idToken(ctx context.Context, about metadata, t tokens, e enve
 	}
 	if verified.Subject != in.sub || verified.Issuer != p.client.issuer {
 		return none, time.Time{}, fmt.Errorf("oauth: two readings of one token differ")
-	}
-	if nonce, _, err := in.claims.String("nonce"); err != nil || e.Nonce == "" || !same(nonce, e.Nonce) {
-		return none, time.Time{}, factors.Reject(ReasonNonce, "")
 	}
 	if in.claims.Has("at_hash") && verified.VerifyAccessToken(t.access) != nil {
 		return none, time.Time{}, factors.Reject(ReasonAtHash, "")
