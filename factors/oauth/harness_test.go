@@ -190,24 +190,6 @@ func (b *bench) verify(v factors.Verification) (factors.Verified, error) {
 	return b.factor.Verify(b.t.Context(), v)
 }
 
-// link stores the identity that signs in at the provider now as a user's.
-func (b *bench) link(u factors.User) factors.Credential {
-	b.t.Helper()
-	e := factors.Enrolment{Request: b.request(u.Subject()), User: u}
-	c, err := b.factor.EnrolChallenge(b.t.Context(), e)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	e.Credential, e.Challenge = returned(b.provider.signIn(c.RedirectTo).Encode(), ""), asked(c)
-	made, err := b.factor.Enrol(b.t.Context(), e)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	made.Tenant, made.User, made.Factor, made.Created = u.Tenant, u.ID, "idp", now
-	_ = b.directory.store(made)
-	return made
-}
-
 // rejection is the reason of a rejection; anything else fails the test.
 func rejection(t testing.TB, err error) authn.Reason {
 	t.Helper()
@@ -249,4 +231,26 @@ func (b *bench) honest() {
 func header(token, text string) string {
 	_, rest, _ := strings.Cut(token, ".")
 	return base64.RawURLEncoding.EncodeToString([]byte(text)) + "." + rest
+}
+
+// link stores the identity that signs in at the provider now as a user's.
+func (b *bench) link(u factors.User) factors.Credential {
+	b.t.Helper()
+	e := factors.Enrolment{Request: b.request(u.Subject()), User: u}
+	c, err := b.factor.EnrolChallenge(b.t.Context(), e)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	tenant := ""
+	if strings.Contains(c.RedirectTo, url.QueryEscape("/"+u.Tenant+"/callback")) {
+		tenant = u.Tenant
+	}
+	e.Credential, e.Challenge = returned(b.provider.signIn(c.RedirectTo).Encode(), tenant), asked(c)
+	made, err := b.factor.Enrol(b.t.Context(), e)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	made.Tenant, made.User, made.Factor, made.Created = u.Tenant, u.ID, "idp", now
+	_ = b.directory.store(made)
+	return made
 }
