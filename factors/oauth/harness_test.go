@@ -254,3 +254,9 @@ func (b *bench) link(u factors.User) factors.Credential {
 	_ = b.directory.store(made)
 	return made
 }
+
+func verificationOf(b *bench, c factors.Challenge, back url.Values) factors.Verification {
+	return factors.Verification{Request: b.request(acme), Credential: returned(back.Encode(), ""), Challenge: asked(c)}
+}
+
+func assess(e authn.Evidence) authn.Assurance { return authn.Assess(e) }
