@@ -425,3 +425,10 @@ func TestTypIsComparedAsAMediaType(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenWithoutAlgorithmIsNotTakenApart(t *testing.T) {
+	for _, header := range []string{`{}`, `{"kid":"k"}`} {
+		_, err := Parse(forged(t, header, plainPayload, "ES256"), 0)
+		wantFault(t, err, ReasonAlgorithm)
+	}
+}

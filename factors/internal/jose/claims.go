@@ -130,9 +130,6 @@ func (c Claims) Object(name string) (in Claims, present bool, err error) {
 	if v == "" {
 		return Claims{}, false, nil
 	}
-	if v[0] != '{' {
-		return Claims{}, true, fault(ReasonClaimType)
-	}
 	o, err := readObject(v, claimNames, ReasonClaimType)
 	return Claims{o}, true, err
 }

@@ -135,6 +135,7 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		{"ES256", map[string]string{"x": encoded(make([]byte, 32)), "y": encoded(make([]byte, 32))}, ReasonKey},
 		{"ES256", map[string]string{"x": encoded(point[1:32])}, ReasonKey},
 		{"ES256", map[string]string{"x": encoded(append([]byte{0}, point[1:33]...))}, ReasonKey},
+		{"ES256", map[string]string{"x": encoded(point[1:32]), "y": encoded(point[32:])}, ReasonKey}, // the right bytes, cut elsewhere
 		{"ES256", map[string]string{"y": ``}, ReasonKey},
 		{"EdDSA", map[string]string{"crv": `"Ed448"`}, ReasonKeyType},
 		{"EdDSA", map[string]string{"crv": `"X25519"`}, ReasonKeyType},
@@ -182,19 +183,22 @@ func TestNewKeyTakesOnlyItsTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 a point that is not on its curve can be written in no other way
+	nowhere := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	for name, c := range map[string]struct {
 		public crypto.PublicKey
 		want   authn.Reason
 	}{
-		"nothing":   {nil, ReasonKeyType},
-		"bytes":     {[]byte("secret"), ReasonKeyType},
-		"private":   {signers()["ES256"], ReasonKeyType},
-		"X25519":    {x.PublicKey(), ReasonKeyType},
-		"P-224":     {&p224.PublicKey, ReasonKeyType},
-		"no RSA":    {(*rsa.PublicKey)(nil), ReasonKey},
-		"empty RSA": {&rsa.PublicKey{}, ReasonKey},
-		"no EC":     {(*ecdsa.PublicKey)(nil), ReasonKeyType},
-		"empty Ed":  {ed25519.PublicKey(nil), ReasonKey},
+		"nothing":       {nil, ReasonKeyType},
+		"bytes":         {[]byte("secret"), ReasonKeyType},
+		"private":       {signers()["ES256"], ReasonKeyType},
+		"X25519":        {x.PublicKey(), ReasonKeyType},
+		"P-224":         {&p224.PublicKey, ReasonKeyType},
+		"no RSA":        {(*rsa.PublicKey)(nil), ReasonKey},
+		"empty RSA":     {&rsa.PublicKey{}, ReasonKey},
+		"no EC":         {(*ecdsa.PublicKey)(nil), ReasonKeyType},
+		"off its curve": {nowhere, ReasonKey},
+		"empty Ed":      {ed25519.PublicKey(nil), ReasonKey},
 	} {
 		_, err := NewKey(c.public, "", "")
 		if why := reasonOf(err); why != c.want {

@@ -7,6 +7,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/asn1"
+	"errors"
+	"io"
+	"math/big"
 	"slices"
 	"sync"
 	"testing"
@@ -144,3 +148,57 @@ func TestSetIsWrittenAsItIsRead(t *testing.T) {
 		t.Errorf("read back as %v", s.Keys)
 	}
 }
+
+// lyingSigner has the key that it says, and signs with other bytes.
+type lyingSigner struct {
+	crypto.Signer
+	answer []byte
+	err    error
+}
+
+func (s lyingSigner) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return s.answer, s.err
+}
+
+func TestAnswersOfSignersAreChecked(t *testing.T) {
+	der := func(r, s *big.Int) []byte {
+		b, err := asn1.Marshal(struct{ R, S *big.Int }{r, s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	one, huge := big.NewInt(1), new(big.Int).Lsh(big.NewInt(1), 256)
+	for name, s := range map[string]lyingSigner{
+		"broken":        {err: errors.New("no such slot")},
+		"nothing":       {},
+		"no ASN.1":      {answer: make([]byte, 64)},
+		"more after it": {answer: append(der(one, one), 0)},
+		"zero":          {answer: der(new(big.Int), one)},
+		"negative":      {answer: der(one, big.NewInt(-1))},
+		"too large":     {answer: der(one, huge)},
+		"too large, r":  {answer: der(huge, one)},
+	} {
+		s.Signer = signers()["ES256"]
+		if compact, err := Sign(Header{}, map[string]any{}, s, "ES256"); err == nil {
+			t.Errorf("%s: signed %s", name, compact)
+		}
+	}
+	control := lyingSigner{Signer: signers()["ES256"], answer: der(one, one)}
+	if _, err := Sign(Header{}, map[string]any{}, control, "ES256"); err != nil {
+		t.Error(err)
+	}
+	if _, err := Sign(Header{}, map[string]any{}, lyingSigner{Signer: x25519Signer{}}, "ES256"); err == nil {
+		t.Error("signed with a key of an unknown type")
+	}
+	if _, err := Sign(Header{}, func() {}, signers()["ES256"], "ES256"); err == nil {
+		t.Error("signed what is no JSON")
+	}
+	if _, err := Sign(Header{JWK: []byte("{")}, map[string]any{}, signers()["ES256"], "ES256"); err == nil {
+		t.Error("signed with a header that is no JSON")
+	}
+}
+
+type x25519Signer struct{ crypto.Signer }
+
+func (x25519Signer) Public() crypto.PublicKey { return "x" }
