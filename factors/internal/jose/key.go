@@ -81,7 +81,7 @@ func sound(public crypto.PublicKey) error {
 		if pub == nil || curveName(pub.Curve) == "" {
 			return fault(ReasonKeyType)
 		}
-		if _, err := pub.ECDH(); err != nil { // not on its curve
+		if _, err := pub.Bytes(); err != nil { // not on its curve
 			return fault(ReasonKey)
 		}
 		return nil

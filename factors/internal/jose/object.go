@@ -111,7 +111,7 @@ func (r *reader) object(text string, known []string) (object, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	o, odd := make(object, 0, 12), false
+	o, odd := make(object, 0, min(strings.Count(text, ",")+1, 16)), false
 	for d.PeekKind() != '}' {
 		m, unusual, err := nextMember(d, text, known)
 		if err != nil {
@@ -208,6 +208,9 @@ func (o object) folds() bool {
 
 // deeper reports whether brackets in text are open more than limit deep. Text that is no JSON is judged by the decoder.
 func deeper(text string, limit int) bool {
+	if strings.Count(text, "{")+strings.Count(text, "[") <= limit { // as nearly always
+		return false
+	}
 	depth, inside := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

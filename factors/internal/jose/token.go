@@ -69,20 +69,21 @@ func Parse(compact string, max int) (Token, error) {
 	default:
 		return Token{}, fault(ReasonNotCompact)
 	}
-	if strings.ContainsAny(compact, "\r\n") { // which the decoder would skip
+	if brokenLines(compact) {
 		return Token{}, fault(ReasonEncoding)
 	}
 	first, last := strings.IndexByte(compact, '.'), strings.LastIndexByte(compact, '.')
 	if base64url.DecodedLen(first) > maxHeader {
 		return Token{}, fault(ReasonTooLarge)
 	}
-	return take([]byte(compact), first, last)
+	return take(compact, first, last)
 }
 
-// take decodes the parts of text, whose dots are at first and last.
-func take(text []byte, first, last int) (Token, error) {
-	room := make([]byte, 0, base64url.DecodedLen(len(text)))
-	header, err := base64url.AppendDecode(room, text[:first])
+// take decodes the parts of compact, whose dots are at first and last.
+func take(compact string, first, last int) (Token, error) {
+	room := make([]byte, 0, len(compact)+base64url.DecodedLen(len(compact)))
+	text := append(room, compact...)
+	header, err := base64url.AppendDecode(text[len(text):], text[:first])
 	if err != nil {
 		return Token{}, fault(ReasonEncoding)
 	}
