@@ -130,8 +130,8 @@ func TestNewTokenAllocatesLittle(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if t.Logf("%s: %v allocations", alg, got); got > 25 {
-			t.Errorf("%s: %v allocations, want at most 25", alg, got)
+		if t.Logf("%s: %v allocations", alg, got); got > 20 {
+			t.Errorf("%s: %v allocations, want at most 20: what is above needs some too", alg, got)
 		}
 	}
 }
