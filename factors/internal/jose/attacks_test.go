@@ -269,6 +269,7 @@ func TestForgedForms(t *testing.T) {
 		"line feed after":               {good + "\n", ReasonEncoding},
 		"line feed within":              {head + "." + body[:4] + "\n" + body[4:] + "." + sig, ReasonEncoding},
 		"carriage return within":        {head[:8] + "\r\n" + head[8:] + "." + body + "." + sig, ReasonEncoding},
+		"carriage return alone":         {head + "." + body + "\r." + sig, ReasonEncoding},
 		"NUL after":                     {good + "\x00", ReasonEncoding},
 		"standard alphabet":             {head + "." + body + "." + "+" + sig[1:], ReasonEncoding},
 		"slash":                         {head + "." + body + "." + "/" + sig[1:], ReasonEncoding},
@@ -405,7 +406,10 @@ func TestTokenOwnsItsBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = append(token.Payload, "overwritten"...)
-	_ = append(token.Signed, "overwritten"...)
+	_ = append(token.Signed, strings.Repeat("overwritten", 12)...)
+	if string(token.Payload) != plainPayload {
+		t.Errorf("what was appended to one part reached another: %s", token.Payload)
+	}
 	if err := Verify(token, keyOf(t, "ES256", ""), []string{"ES256"}); err != nil {
 		t.Error("what was appended to one part reached another:", err)
 	}
