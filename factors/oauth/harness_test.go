@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"net/url"
 	"os"
@@ -260,3 +261,17 @@ func verificationOf(b *bench, c factors.Challenge, back url.Values) factors.Veri
 }
 
 func assess(e authn.Evidence) authn.Assurance { return authn.Assess(e) }
+
+func pemOfCertificate(der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// newFactorOf is a factor at the same provider that knows nothing of it yet.
+func newFactorOf(b *bench) *oauth.Factor {
+	b.t.Helper()
+	pol, err := load(b.t, "kind: oauth\nissuer: "+b.provider.issuer+"\nclient_id: portal\nclient_secret: { file: secret }\nca: ca.pem", map[string]string{"ca.pem": b.provider.ca()})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return build(b.t, pol, b.directory)
+}
