@@ -103,7 +103,7 @@ func (c *client) request(authorization, token, redirect string) *oauth2.Config {
 	if c.proof.basic() {
 		style = oauth2.AuthStyleInHeader
 	}
-	return &oauth2.Config{ClientID: c.id, ClientSecret: string(c.proof.secret), RedirectURL: redirect, Scopes: c.scopes,
+	return &oauth2.Config{ClientID: c.id, ClientSecret: c.proof.secret.reveal(), RedirectURL: redirect, Scopes: c.scopes,
 		Endpoint: oauth2.Endpoint{AuthURL: authorization, TokenURL: token, AuthStyle: style}}
 }
 

@@ -34,8 +34,18 @@ type proof struct {
 	certificate *tls.Certificate // of mutual TLS
 }
 
-// secret is a text that nothing prints.
-type secret string
+// secret is a text that nothing prints: fmt asks no method of a field that is not exported, and prints an address here.
+type secret struct{ text *string }
+
+func newSecret(text string) secret { return secret{&text} }
+
+// reveal is the text, empty for the zero value.
+func (s secret) reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
 
 // Format implements fmt.Formatter.
 func (secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[secret]")) }
@@ -76,23 +86,23 @@ func (c *client) readProof(r reader) (err error) {
 func readSecret(r reader) (secret, error) {
 	from := r.in.ClientSecret
 	if (from.Env == "") == (from.File == "") {
-		return "", r.errorf("client_secret", "is { env: NAME } or { file: PATH }, and never the secret itself")
+		return secret{}, r.errorf("client_secret", "is { env: NAME } or { file: PATH }, and never the secret itself")
 	}
 	text := os.Getenv(from.Env)
 	if from.File != "" {
 		b, err := r.s.ReadFile(from.File)
 		if err != nil {
-			return "", r.errorf("client_secret.file", "cannot be read: %v", err)
+			return secret{}, r.errorf("client_secret.file", "cannot be read: %v", err)
 		}
 		text = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
 	}
 	if text == "" {
-		return "", r.errorf("client_secret", "is empty")
+		return secret{}, r.errorf("client_secret", "is empty")
 	}
 	if len(text) > 4096 || strings.ContainsAny(text, "\r\n\x00") {
-		return "", r.errorf("client_secret", "is more than one line")
+		return secret{}, r.errorf("client_secret", "is more than one line")
 	}
-	return secret(text), nil
+	return newSecret(text), nil
 }
 
 // readKeyPair reads a certificate chain, leaf first, and its key.

@@ -25,11 +25,11 @@ func (p *provider) push(ctx context.Context, about metadata, request url.Values,
 	}
 	proof := p.client.proof
 	if proof.method == authPost {
-		form.Set("client_secret", string(proof.secret))
+		form.Set("client_secret", proof.secret.reveal())
 	}
 	status, kind, body, err := p.web.post(ctx, about.Pushed, form, func(r *http.Request) {
 		if proof.basic() {
-			r.SetBasicAuth(url.QueryEscape(p.client.id), url.QueryEscape(string(proof.secret)))
+			r.SetBasicAuth(url.QueryEscape(p.client.id), url.QueryEscape(proof.secret.reveal()))
 		}
 	})
 	if err != nil {
