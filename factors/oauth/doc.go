@@ -28,7 +28,7 @@ const (
 	ReasonResponseIssuer authn.Reason = "oauth_response_issuer"     // iss in the response is missing or another's (RFC 9207)
 	ReasonRedirect       authn.Reason = "oauth_redirect"            // the response came to another redirect URI than the challenge's
 	ReasonDenied         authn.Reason = "oauth_denied"              // the provider says no
-	ReasonCode           authn.Reason = "oauth_code"                // the token endpoint takes the code or the verifier not
+	ReasonCode           authn.Reason = "oauth_code"                // the token endpoint refused the code or the verifier
 	ReasonNoIDToken      authn.Reason = "oauth_id_token_missing"    // the token endpoint gave no ID token
 	ReasonTokenType      authn.Reason = "oauth_token_type"          // a token is of another type
 	ReasonKey            authn.Reason = "oauth_key_unknown"         // no key of the provider is meant

@@ -58,7 +58,6 @@ func TestProvidersThatCannotBeUsed(t *testing.T) {
 			if name != "its certificate is odd" {
 				how(p)
 			} else {
-				ca = other.ca()
 				_, _, c := clientCertificate(t)
 				ca = pemOfCertificate(c.Raw)
 			}
