@@ -128,7 +128,7 @@ func do(client *http.Client, r *http.Request) (status int, kind string, body []b
 	return resp.StatusCode, kind, body, nil
 }
 
-// isJSON reports a media type of JSON: application/json, or one that ends in +json.
+// isJSON reports a media type that metadata, keys and answers of endpoints have.
 func isJSON(kind string) bool {
 	return kind == "application/json" || kind == "application/jwk-set+json"
 }
