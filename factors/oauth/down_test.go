@@ -35,7 +35,8 @@ func TestProvidersThatCannotBeUsed(t *testing.T) {
 		"it is broken": func(p *provider) {
 			p.handle[wellKnown] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }
 		},
-		"8 MB of metadata":         says(`{"issuer":"` + strings.Repeat("a", 8<<20)),
+		"8 MB of metadata":         with("padding", strings.Repeat("a", 8<<20)),
+		"a little too much":        with("padding", strings.Repeat("a", 256<<10)),
 		"no JSON":                  says("<html>"),
 		"a list":                   says("[]"),
 		"two issuers":              func(p *provider) { says(`{"issuer":"` + p.issuer + `","issuer":"` + p.issuer + `"}`)(p) },
@@ -94,6 +95,18 @@ func TestPKCEThatIsNotAdvertised(t *testing.T) {
 	}
 }
 
+func TestPushedRequestsAsThePolicyWants(t *testing.T) {
+	b := newBench(t, "par: required")
+	_, err := b.factor.Challenge(t.Context(), b.request(acme))
+	broken(t, "required, and the provider takes none", err)
+	b = newBench(t, "par: off")
+	b.provider.metadata = func(m map[string]any) {
+		m["pushed_authorization_request_endpoint"], m["require_pushed_authorization_requests"] = b.provider.issuer+"/par", true
+	}
+	_, err = b.factor.Challenge(t.Context(), b.request(acme))
+	broken(t, "off, and the provider takes no others", err)
+}
+
 // Once the provider is back, everything goes on: the failure was not kept.
 func TestAProviderThatComesBack(t *testing.T) {
 	b := newBench(t, "")
@@ -114,7 +127,7 @@ func TestProvidersThatFailOnTheWayBack(t *testing.T) {
 		for how, handler := range map[string]http.HandlerFunc{"down": down, "slow": nil,
 			"too much": func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = w.Write(make([]byte, 300<<10))
+				_, _ = w.Write([]byte(`{"keys":[],"access_token":"a","token_type":"Bearer","sub":"alice-at-acme","p":"` + strings.Repeat("a", 300<<10) + `"}`))
 			}} {
 			b := newBench(t, settings)
 			v := b.come(acme, nil)
