@@ -93,3 +93,22 @@ func TestAStoredCredentialThatIsAnothers(t *testing.T) {
 		broken(t, data, err)
 	}
 }
+
+// A directory that gives what was not asked for lets nobody in.
+func TestADirectoryThatGivesAnothers(t *testing.T) {
+	b := newBench(t, "tenant: acme")
+	good := b.link(alice)
+	for name, how := range map[string]func(*factors.Credential){
+		"of another tenant": func(c *factors.Credential) { c.Tenant = "globex" },
+		"of another factor": func(c *factors.Credential) { c.Factor = "other" },
+		"of nobody":         func(c *factors.Credential) { c.User = "" },
+	} {
+		c := good
+		how(&c)
+		b.directory.always = &c
+		_, err := b.verify(b.come(authn.Subject{}, nil))
+		if why := rejection(t, err); why != oauth.ReasonForeignUser {
+			t.Errorf("%s: %s", name, why)
+		}
+	}
+}
