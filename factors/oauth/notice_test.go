@@ -152,3 +152,12 @@ func TestSignOut(t *testing.T) {
 		t.Errorf("at a provider without such a page: %q, %v", to, err)
 	}
 }
+
+// A provider speaks for the tenants that the policy gives it.
+func TestNoticesForAnotherTenant(t *testing.T) {
+	b := newBench(t, "tenant: globex")
+	_, err := b.notice(b.provider.sign("logout+jwt", logout(nil)))
+	if why := rejection(t, err); why != oauth.ReasonTenant {
+		t.Error(why)
+	}
+}
