@@ -114,15 +114,7 @@ func (p *provider) assertion(about metadata, endpoint string, now time.Time) (ur
 	if c.proof.toEndpoint {
 		audience = endpoint
 	}
-	kid := c.proof.keyID
-	if kid == "" {
-		print, err := jose.Thumbprint(c.proof.key.Public())
-		if err != nil {
-			return nil, fmt.Errorf("oauth: %w", err)
-		}
-		kid = base64.RawURLEncoding.EncodeToString(print[:])
-	}
-	signed, err := jose.Sign(jose.Header{Kid: kid}, map[string]any{"iss": c.id, "sub": c.id, "aud": audience,
+	signed, err := jose.Sign(jose.Header{Kid: c.proof.keyID}, map[string]any{"iss": c.id, "sub": c.id, "aud": audience,
 		"jti": base64.RawURLEncoding.EncodeToString(id), "iat": now.Unix(), "exp": now.Add(assertionLife).Unix()}, c.proof.key, algorithmFor(c.proof.key, about))
 	if err != nil {
 		return nil, fmt.Errorf("oauth: %w", err)

@@ -29,7 +29,7 @@ type proof struct {
 	method      string
 	secret      secret
 	key         crypto.Signer    // of private_key_jwt
-	keyID       string           // empty: the thumbprint of RFC 7638
+	keyID       string           // empty: assertions name no key
 	toEndpoint  bool             // assertions are addressed to the token endpoint instead of the issuer
 	certificate *tls.Certificate // of mutual TLS
 }

@@ -55,7 +55,7 @@ func keys(t testing.TB) (map[string]crypto.Signer, map[string]string) {
 }
 
 // isAssertion holds an assertion to RFC 7523 section 3.
-func isAssertion(t *testing.T, form url.Values, key crypto.Signer, alg, audience string) {
+func isAssertion(t *testing.T, form url.Values, key crypto.Signer, alg, kid, audience string) {
 	t.Helper()
 	if form.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		t.Errorf("%v", form)
@@ -80,7 +80,7 @@ func isAssertion(t *testing.T, form url.Values, key crypto.Signer, alg, audience
 	aud, _, _ := claims.String("aud")
 	jti, _, _ := claims.String("jti")
 	exp, _, _ := claims.Time("exp")
-	if iss != "portal" || sub != "portal" || aud != audience || len(jti) < 20 || !exp.Equal(now.Add(time.Minute)) || token.Header.Kid == "" {
+	if iss != "portal" || sub != "portal" || aud != audience || len(jti) < 20 || !exp.Equal(now.Add(time.Minute)) || token.Header.Kid != kid {
 		t.Errorf("%s, header %+v", token.Payload, token.Header)
 	}
 }
@@ -113,18 +113,18 @@ func TestClientAuthentication(t *testing.T) {
 		}},
 		"an EC key": {"client_auth: private_key_jwt\nclient_key: ec.key", nil, func(t *testing.T, p *provider, r *http.Request, form url.Values) {
 			noSecret(t, r, form)
-			isAssertion(t, form, signers["ec"], "ES384", p.issuer)
+			isAssertion(t, form, signers["ec"], "ES384", "", p.issuer)
 		}},
 		"an Ed25519 key": {"client_auth: private_key_jwt\nclient_key: ed.key", nil, func(t *testing.T, p *provider, r *http.Request, form url.Values) {
-			isAssertion(t, form, signers["ed"], "EdDSA", p.issuer)
+			isAssertion(t, form, signers["ed"], "EdDSA", "", p.issuer)
 		}},
 		"an RSA key, for the token endpoint": {"client_auth: private_key_jwt\nclient_key: rsa.key\nassertion_audience: token_endpoint\nclient_key_id: k", nil,
 			func(t *testing.T, p *provider, r *http.Request, form url.Values) {
-				isAssertion(t, form, signers["rsa"], "RS256", p.server.URL+"/token")
+				isAssertion(t, form, signers["rsa"], "RS256", "k", p.server.URL+"/token")
 			}},
 		"an RSA key, where RS256 is not taken": {"client_auth: private_key_jwt\nclient_key: rsa.key",
 			map[string]any{"token_endpoint_auth_signing_alg_values_supported": []string{"PS256"}}, func(t *testing.T, p *provider, r *http.Request, form url.Values) {
-				isAssertion(t, form, signers["rsa"], "PS256", p.issuer)
+				isAssertion(t, form, signers["rsa"], "PS256", "", p.issuer)
 			}},
 	} {
 		for how, settings := range map[string]string{"": "", ", pushed": "par: required"} {
