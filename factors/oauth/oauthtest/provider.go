@@ -95,7 +95,6 @@ type Provider struct {
 	config  Config
 	path    string // of the issuer
 	mux     *http.ServeMux
-	secret  []byte // makes values that need no storing
 	users   map[string]User
 	clients map[string]Client
 
