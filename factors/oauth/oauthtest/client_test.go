@@ -445,7 +445,9 @@ func TestRotation(t *testing.T) {
 
 // A provider without OpenID gives no ID token, and everything in userinfo.
 func TestPlain(t *testing.T) {
-	c := newParty(t, oauthtest.Start(t, config(func(c *oauthtest.Config) { c.Plain, c.Users[0].Claims = true, map[string]any{"id": 7, "login": "alice"} })))
+	c := newParty(t, oauthtest.Start(t, config(func(c *oauthtest.Config) {
+		c.Plain, c.Users[0].Claims = true, map[string]any{"id": 7, "login": "alice"}
+	})))
 	c.config.Scopes = nil
 	q := c.signIn()
 	token, err := c.exchange(q.Get("code"))
