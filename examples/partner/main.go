@@ -1,0 +1,122 @@
+// Partner is a portal for the people of two partner companies. A partner's certificate names the company, before anybody
+// signs in; the company's own OpenID provider then names the person.
+//
+// It makes everything that it needs in a folder: certificates, policy and database. For the demonstration it also runs the
+// providers of both companies, on an address of their own; that of Acme can be a real one. What it prints on standard
+// output is for people and scripts; its log goes to standard error.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE) // whoever reads the first lines only does not end the portal
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	o, err := parse(os.Args[1:], os.Stderr)
+	if err == nil {
+		err = o.run(ctx, os.Stdout, os.Stderr)
+	}
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "partner:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		os.Exit(1)
+	}
+}
+
+// options are the flags, and the clock.
+type options struct {
+	addr   string
+	data   string
+	policy string
+	real   provider // of Acme, in the place of the demonstration's
+	now    func() time.Time
+}
+
+func parse(args []string, out io.Writer) (options, error) {
+	o := options{now: time.Now}
+	f := flag.NewFlagSet("partner", flag.ContinueOnError)
+	f.SetOutput(out)
+	f.StringVar(&o.addr, "addr", "localhost:8444", "where to listen, and what browsers see")
+	f.StringVar(&o.data, "data", "partner-data", "the folder for certificates, policy and database")
+	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
+	f.StringVar(&o.real.issuer, "issuer", "", "a real OpenID provider for the tenant acme, by its issuer URL")
+	f.StringVar(&o.real.client, "client-id", "", "the id by which that provider knows this portal")
+	f.StringVar(&o.real.secret, "client-secret-file", "", "a file with the secret for that provider; without it the portal is a public client")
+	if err := f.Parse(args); err != nil {
+		return o, flag.ErrHelp
+	}
+	return o, o.check(f.NArg(), f.Arg(0))
+}
+
+func (o *options) check(more int, first string) error {
+	switch {
+	case more > 0:
+		return fmt.Errorf("unknown argument %q", first)
+	case (o.real.issuer == "") != (o.real.client == ""), o.real.issuer == "" && o.real.secret != "":
+		return errors.New("-issuer and -client-id belong together, and -client-secret-file to them")
+	case o.real.issuer != "" && o.policy != "":
+		return errors.New("-policy takes a file in which the providers stand already: -issuer does not change it")
+	}
+	if o.real.secret == "" {
+		return nil
+	}
+	var err error
+	o.real.secret, err = filepath.Abs(o.real.secret)
+	return err
+}
+
+// run runs the portal until ctx ends.
+func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
+	log := slog.New(slog.NewTextHandler(stderr, nil))
+	if _, _, err := net.SplitHostPort(o.addr); err != nil {
+		return fmt.Errorf("-addr %s: %w", o.addr, err)
+	}
+	l, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	host, _, _ := net.SplitHostPort(address(o.addr))
+	at := net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	p, err := prepare(ctx, o, host, at, log)
+	if err != nil && ctx.Err() != nil {
+		log.Info("ended before it was ready", "error", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	return p.serve(ctx, l, at, stdout)
+}
+
+// address is where to listen as browsers write it. Where the program listens everywhere the host is localhost: no browser
+// goes to "everywhere".
+func address(addr string) string {
+	host, port, _ := net.SplitHostPort(addr)
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host == "" || err == nil && ip.IsUnspecified():
+		host = "localhost"
+	case err == nil:
+		host = ip.Unmap().String()
+	}
+	return net.JoinHostPort(strings.ToLower(host), port)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
+)
+
+// signOutURL is where the provider of somebody signed in has its page for signing out there too; empty: it has none.
+func (p *portal) signOutURL(ctx context.Context, person authn.Principal) (string, error) {
+	pol := p.engine.Policy()
+	for _, e := range person.All() {
+		for _, f := range pol.Factors {
+			if f.Name != e.Factor {
+				continue
+			}
+			made, err := p.build(f.Kind, f.Settings, factors.Env{Policy: pol, Rand: rand.Reader, Base: "/auth"})
+			if err != nil {
+				return "", err
+			}
+			if leaves, ok := made.(factors.SignedOut); ok {
+				return leaves.SignOutURL(ctx, e, pol.Origins[0].URL+signedOutURL)
+			}
+		}
+	}
+	return "", nil
+}
+
+func (p *portal) build(kind string, settings policy.Settings, env factors.Env) (factors.Factor, error) {
+	for _, k := range p.kinds {
+		if k.Name() == kind {
+			return k.Build(settings, env)
+		}
+	}
+	return nil, fmt.Errorf("partner: there is no kind %q", kind)
+}
