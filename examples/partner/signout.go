@@ -15,10 +15,10 @@ func (p *portal) signOutURL(ctx context.Context, person authn.Principal) (string
 	pol := p.engine.Policy()
 	for _, e := range person.All() {
 		for _, f := range pol.Factors {
-			if f.Name != e.Factor {
+			if f.Name != e.Factor || e.Issuer == "" {
 				continue
 			}
-			made, err := p.build(f.Kind, f.Settings, factors.Env{Policy: pol, Rand: rand.Reader, Base: "/auth"})
+			made, err := p.build(f.Kind, f.Settings, factors.Env{Policy: pol, Directory: nobody{}, Rand: rand.Reader, Base: "/auth"})
 			if err != nil {
 				return "", err
 			}
@@ -38,3 +38,6 @@ func (p *portal) build(kind string, settings policy.Settings, env factors.Env) (
 	}
 	return nil, fmt.Errorf("partner: there is no kind %q", kind)
 }
+
+// nobody is a directory for a factor that is only asked where one signs out: nobody is looked up for that.
+type nobody struct{ factors.Directory }
