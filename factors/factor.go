@@ -147,6 +147,9 @@ type Over struct {
 	ID      string    // of the notice; it is taken once
 	Until   time.Time // when the notice could not be taken any more
 	Handles []string  // evidence that has one of them is over
+	// Final says that the handles name nothing that is still to come: evidence with one of them that is won later is over
+	// too. Otherwise only evidence won before the notice is.
+	Final bool
 }
 
 // SignedOut is a factor whose issuer has a page where one signs out there too (OpenID Connect RP-Initiated Logout 1.0).

@@ -30,6 +30,7 @@ const (
 	TenantChanged      authn.Occurrence = "tenant.changed"
 	CertificateDenied  authn.Occurrence = "certificate.denied"
 	CertificateAllowed authn.Occurrence = "certificate.allowed" // a denial was taken back
+	NoticeRefused      authn.Occurrence = "notice.refused"      // of an issuer, that something is over
 )
 
 // Reasons of the engine's own. They are stable.
@@ -55,6 +56,9 @@ const (
 	ReasonRecovered          authn.Reason = "invitation_redeemed" // the user's other sessions end
 	ReasonNotAdministrator   authn.Reason = "not_administrator"
 	ReasonBelowFloor         authn.Reason = "below_requirement"
+	ReasonWithoutCertificate authn.Reason = "without_certificate" // and a token does not make up for it
+	ReasonEndedByIssuer      authn.Reason = "ended_by_issuer"     // whoever vouched for it says that it is over
+	ReasonNoticeSpent        authn.Reason = "notice_repeated"
 )
 
 // record writes events to the store, the log and the sink. A store that cannot take them is an error: a gain that

@@ -205,6 +205,11 @@ func loginIndex(l authn.Login) Index {
 
 func (x *Index) add(evidence []authn.Evidence) {
 	for _, e := range evidence {
+		for _, h := range e.Handles {
+			if d := handleDigest(x.Tenant, e.Factor, h); !slices.Contains(x.Handles, d) {
+				x.Handles = append(x.Handles, d)
+			}
+		}
 		if e.Tie != nil && !slices.Contains(x.Certificates, e.Tie.Certificate) {
 			x.Certificates = append(x.Certificates, e.Tie.Certificate)
 		}

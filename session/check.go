@@ -110,6 +110,9 @@ func (s *Session) credentialsGood(ctx context.Context, subject authn.Subject, ev
 			return factors.ReasonFlagged, nil
 		}
 	}
+	if why, err := s.takenBack(ctx, subject.Tenant, evidence); why != "" || err != nil {
+		return why, err
+	}
 	return s.tieBrokenNow(ctx, rt, evidence)
 }
 
@@ -161,7 +164,7 @@ func (s *Session) person() (authn.Principal, error) {
 }
 
 func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requirement) error {
-	q.Tenant, q.Device = p.Subject.Tenant, p.Method.On
+	q.Tenant, q.Device, q.EachRequest = p.Subject.Tenant, p.Method.On, p.Method.EachRequest
 	if of := s.req.Origin.Tenant; of != "" && of != p.Subject.Tenant {
 		return ErrNotAuthenticated // the host is another tenant's
 	}

@@ -38,7 +38,7 @@ func (d *denials) try(ctx context.Context, entry factors.Denial, ask func(contex
 }
 
 type denialList struct {
-	entries map[denialMark]struct{}
+	entries map[denialMark]time.Time // when each was made
 	read    time.Time
 }
 
@@ -80,6 +80,24 @@ func (d *denials) Denied(ctx context.Context, now time.Time, tenant string, m fa
 	return false, nil
 }
 
+// TokenDenied implements factors.TokenDenials.
+func (d *denials) TokenDenied(ctx context.Context, now time.Time, tenant string, m factors.TokenMarks) (bool, error) {
+	list, err := d.fresh(ctx, now)
+	if err != nil || len(list.entries) == 0 {
+		return false, err
+	}
+	for _, of := range [...]string{"", tenant} {
+		if _, denied := list.entries[denialMark{of, factors.DenyToken, m.ID}]; denied && m.ID != (Digest{}) {
+			return true, nil
+		}
+		made, denied := list.entries[denialMark{of, factors.DenyTokenSubject, m.Subject}]
+		if denied && m.Subject != (Digest{}) && !m.Issued.After(made) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (l *denialList) fresh(now time.Time) bool {
 	if l == nil {
 		return false
@@ -108,9 +126,12 @@ func (d *denials) fresh(ctx context.Context, now time.Time) (*denialList, error)
 	if err != nil {
 		return nil, err
 	}
-	l := &denialList{entries: make(map[denialMark]struct{}, len(entries)), read: now}
+	l := &denialList{entries: make(map[denialMark]time.Time, len(entries)), read: now}
 	for _, e := range entries {
-		l.entries[denialMark{e.Tenant, e.By, markOf(e)}] = struct{}{}
+		mark := denialMark{e.Tenant, e.By, markOf(e)}
+		if e.Created.After(l.entries[mark]) {
+			l.entries[mark] = e.Created
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,7 +156,8 @@ func (d *denials) forget() {
 }
 
 func markOf(e factors.Denial) Digest {
-	if e.By == factors.DenyCertificate || e.By == factors.DenyKey {
+	switch e.By {
+	case factors.DenyCertificate, factors.DenyKey, factors.DenyToken, factors.DenyTokenSubject:
 		digest, _ := parseDigest(e.Value)
 		return digest
 	}
@@ -165,7 +187,7 @@ func goodDenial(d factors.Denial) bool {
 		return false
 	}
 	switch d.By {
-	case factors.DenyCertificate, factors.DenyKey:
+	case factors.DenyCertificate, factors.DenyKey, factors.DenyToken, factors.DenyTokenSubject:
 		_, ok := parseDigest(d.Value)
 		return ok
 	case factors.DenySerial:

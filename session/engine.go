@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,10 +33,15 @@ type Config struct {
 	// Operator is the tenant whose administrators administer the portal too: they read the audit events that belong to no
 	// tenant. Empty: none, and only the program itself reads those.
 	Operator string
+	// Base is the path under which the HTTP contract is mounted: providers send browsers back below it. Empty means "/auth".
+	Base string
 	// NameKey keys the hashes under which unmatched names appear in the audit log, at least 16 bytes. Nil means a
 	// random key for the life of the engine.
 	NameKey []byte
 }
+
+// DefaultBase is where the HTTP contract is mounted if Config does not say.
+const DefaultBase = "/auth"
 
 // Engine drives logins. It is safe for concurrent use and starts no goroutine.
 type Engine struct {
@@ -47,6 +53,7 @@ type Engine struct {
 	rand      io.Reader
 	nameKey   []byte
 	operator  string
+	base      string
 	denials   *denials
 	standings *standings
 	refusals  quiet
@@ -73,7 +80,13 @@ func New(c Config) (*Engine, error) {
 		}
 		seen[k.Name()] = true
 	}
-	e := &Engine{store: c.Store, kinds: c.Kinds, log: c.Log, sink: c.Sink, now: c.Now, rand: c.Rand, nameKey: c.NameKey, operator: c.Operator}
+	e := &Engine{store: c.Store, kinds: c.Kinds, log: c.Log, sink: c.Sink, now: c.Now, rand: c.Rand, nameKey: c.NameKey, operator: c.Operator, base: c.Base}
+	if e.base == "" {
+		e.base = DefaultBase
+	}
+	if clean, ok := policy.CleanPath(e.base); !ok || clean != e.base || clean == "/" || strings.ContainsAny(clean, "?#%{}*") {
+		return nil, errors.New("session: Base must be a clean path such as /auth")
+	}
 	if e.log == nil {
 		e.log = slog.Default()
 	}
@@ -103,7 +116,8 @@ func New(c Config) (*Engine, error) {
 // next request.
 func (e *Engine) SetPolicy(p *policy.Policy) error {
 	rt := &runtime{policy: p, factors: map[string]factors.Factor{}}
-	env := factors.Env{Policy: p, Directory: lookups{e.store}, Denials: e.denials, Rand: e.rand}
+	env := factors.Env{Policy: p, Directory: lookups{e.store}, Denials: e.denials, Rand: e.rand, Base: e.base,
+		Once: once{e.store}, Tokens: e.denials, Live: live{e}}
 	for _, f := range p.Factors {
 		built, err := e.build(f, env)
 		if err != nil {
@@ -113,6 +127,11 @@ func (e *Engine) SetPolicy(p *policy.Policy) error {
 		rt.order = append(rt.order, built)
 	}
 	e.current.Store(rt)
+	for _, m := range p.Methods {
+		if m.TokenAlone {
+			e.log.Warn("a method lets in a token without the certificate that it asks for: insecure_allow_token_without_certificate", "method", m.Name)
+		}
+	}
 	return nil
 }
 
@@ -156,6 +175,9 @@ func (n *namedFactor) check() error {
 	return nil
 }
 
+// Base is the path under which the HTTP contract is mounted.
+func (e *Engine) Base() string { return e.base }
+
 // Policy is the policy in force.
 func (e *Engine) Policy() *policy.Policy { return e.current.Load().policy }
 
@@ -171,7 +193,8 @@ func (e *Engine) Prune(ctx context.Context) error {
 	_, err1 := e.store.PruneSessions(ctx, now)
 	_, err2 := e.store.PruneAttempts(ctx, now)
 	_, err3 := e.store.PruneSpent(ctx, now)
-	return errors.Join(err1, err2, err3)
+	_, err4 := e.store.PruneCutoffs(ctx, now)
+	return errors.Join(err1, err2, err3, err4)
 }
 
 // PruneEvents forgets the audit events of all tenants that are older than keep. How long they must be kept is for the

@@ -394,6 +394,9 @@ func (s *Session) Enrol(ctx context.Context, factor, name string, credential jso
 	if who.onboarding != nil {
 		l.Evidence = who.onboarding.Login.Evidence
 	}
+	if err := s.answers(ctx, l, c, credential); err != nil {
+		return none, err
+	}
 	if err := s.spend(ctx, l, c); err != nil {
 		return none, err
 	}

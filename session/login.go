@@ -121,7 +121,7 @@ func (s *Session) ambientTenant(ctx context.Context) (string, error) {
 			return p.Subject.Tenant, nil
 		}
 	}
-	if !s.req.Peer.Present() || s.req.PeerRefused != nil {
+	if s.req.PeerRefused != nil || !s.req.Peer.Present() && !(s.once && s.req.Carried.Token != "") {
 		return "", nil
 	}
 	for _, f := range s.rt.order {
@@ -284,7 +284,20 @@ func (s *Session) ask(ctx context.Context, l authn.Login, factor string, credent
 	}
 	d := f.Describe()
 	v.Evidence.Factor, v.Evidence.Kind, v.Evidence.Ambient = d.Name, d.Kind, d.Ambient
-	return v, nil
+	return v, s.named(ctx, &v.Evidence)
+}
+
+// named gives evidence the names of the user that it is about, where its factor knew only the id.
+func (s *Session) named(ctx context.Context, e *authn.Evidence) error {
+	if e.Subject.User == "" || e.Names.User != "" {
+		return nil
+	}
+	u, err := s.engine.store.User(ctx, e.Subject.Tenant, e.Subject.User)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return broken("read user", err)
+	}
+	e.Names = authn.Names{Tenant: e.Subject.Tenant, User: u.Name}
+	return nil
 }
 
 // proof makes the event of a verified credential in the login l of a state. Where it binds the tenant, the rules are asked
@@ -432,6 +445,9 @@ func (s *Session) Verify(ctx context.Context, factor string, credential json.Raw
 }
 
 func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Challenge, credential json.RawMessage) error {
+	if err := s.answers(ctx, l, c, credential); err != nil {
+		return err
+	}
 	if err := s.spend(ctx, l, c); err != nil {
 		return err
 	}
@@ -456,6 +472,15 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 	if err != nil {
 		try.giveBack(ctx)
 		return err
+	}
+	if v.Provision != nil {
+		why, err := s.provision(ctx, l, &v)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return fail(&factors.Rejection{Reason: why})
+		}
 	}
 	prove, why, err := s.proof(ctx, s.state, l, v, c.ID)
 	if err != nil {

@@ -25,6 +25,7 @@ type Request struct {
 	Peer   factors.PeerCertChain
 	// PeerRefused is the middleware's refusal of what was presented as a certificate.
 	PeerRefused error
+	Carried     factors.Carried // what its Authorization and DPoP headers hold
 }
 
 const (
@@ -48,6 +49,7 @@ type Session struct {
 	hidden bool   // the row's values are not those of the state in force on this request
 	cookie string // to be set, if it changed
 	ended  bool   // the row ended: the cookie is worth nothing
+	once   bool   // it is that of a request authenticated by itself: nothing can be done with it
 }
 
 // Open reads the session of a request: one read of the store, once a second another two to see whether its user is in good
@@ -148,6 +150,9 @@ const anew = time.Second
 // tick brings the session to the present: a request may take its time between its head and what it asks for. It is the
 // first thing that every call does which decides something. After anew, or under another policy, the session is read again.
 func (s *Session) tick(ctx context.Context) error {
+	if s.once {
+		return ErrForbidden
+	}
 	now := s.engine.now()
 	if s.row.Selector != "" && (now.Sub(s.now) >= anew || s.rt != s.engine.current.Load()) {
 		return s.reopen(ctx)
@@ -374,7 +379,13 @@ func lostIsFine(err error) error {
 }
 
 func (s *Session) factorRequest(subject authn.Subject, claim authn.Claim) factors.Request {
-	return factors.Request{Now: s.now, Source: s.req.Source, Origin: s.req.Origin, Peer: s.req.Peer, Subject: subject, Claim: claim}
+	r := factors.Request{Now: s.now, Source: s.req.Source, Origin: s.req.Origin, Peer: s.req.Peer, Subject: subject, Claim: claim, Carried: s.req.Carried}
+	if a, ok := s.state.(authn.Authenticated); ok {
+		if up, ok := a.Running().(authn.StepUp); ok {
+			r.MaxAge = up.Want.MaxAge
+		}
+	}
+	return r
 }
 
 // State is the state in force on this request.

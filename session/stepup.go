@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
@@ -48,7 +49,7 @@ func (s *Session) stepsFor(p authn.Principal, want authn.Requirement) ([]authn.S
 			return nil, ErrBadRequest
 		}
 		d := f.Describe()
-		if d.Device {
+		if d.Device || s.ofOneRequest(name) {
 			return nil, ErrForbidden
 		}
 		shown := slices.ContainsFunc(have, func(e authn.Evidence) bool { return e.Factor == name })
@@ -75,4 +76,11 @@ func (s *Session) stepsFor(p authn.Principal, want authn.Requirement) ([]authn.S
 		return nil, ErrForbidden
 	}
 	return []authn.Step{choice}, nil
+}
+
+// ofOneRequest reports whether a factor's evidence is worth nothing beyond the request that it came with.
+func (s *Session) ofOneRequest(factor string) bool {
+	f, _ := s.rt.policy.Factor(factor)
+	p, ok := f.Settings.(policy.Placed)
+	return ok && p.Place().EachRequest
 }

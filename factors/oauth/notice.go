@@ -46,7 +46,7 @@ func (f *Factor) Notice(ctx context.Context, n factors.Notice) (factors.Over, er
 		sub = ""
 	}
 	return factors.Over{ID: digest("oauth logout", p.client.issuer, jti), Until: in.issued.Add(maxOld + leeway),
-		Handles: handles(p.client.issuer, in.sid, sub)}, nil
+		Handles: handles(p.client.issuer, in.sid, sub), Final: in.sid != ""}, nil
 }
 
 // isLogout holds claims to what only logout tokens are.

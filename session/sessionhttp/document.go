@@ -56,9 +56,13 @@ type PrincipalDocument struct {
 	AMR               []string         `json:"amr"`
 	AAL               int              `json:"aal"`
 	PhishingResistant bool             `json:"phishing_resistant"`
+	Scopes            []string         `json:"scopes,omitempty"`     // of a token
+	Attributes        attributes       `json:"attributes,omitempty"` // that issuers gave
 	AuthenticatedAt   time.Time        `json:"authenticated_at"`
 	ExpiresAt         time.Time        `json:"expires_at"`
 }
+
+type attributes map[string][]string
 
 // FactorDocument shows one piece of evidence.
 type FactorDocument struct {
@@ -124,7 +128,7 @@ func next(l authn.Login) []string {
 func PrincipalOf(p authn.Principal) PrincipalDocument {
 	a := p.Assurance()
 	d := PrincipalDocument{Tenant: p.Names.Tenant, User: p.Names.User, Method: p.Method.Name, AMR: a.AMR, AAL: a.AAL,
-		PhishingResistant: a.PhishingResistant, AuthenticatedAt: p.AuthenticatedAt().UTC(), ExpiresAt: p.Deadline.UTC(), Factors: []FactorDocument{}}
+		PhishingResistant: a.PhishingResistant, Scopes: p.Scopes(), Attributes: p.Attributes(), AuthenticatedAt: p.AuthenticatedAt().UTC(), ExpiresAt: p.Deadline.UTC(), Factors: []FactorDocument{}}
 	for _, e := range p.All() {
 		d.Factors = append(d.Factors, FactorDocument{Name: e.Factor, Kind: e.Kind, At: e.At.UTC()})
 	}

@@ -38,6 +38,10 @@ func (m *Sessions) Handler() http.Handler {
 	r.Post("/login", m.call(m.login))
 	r.Post("/factors/{name}/challenge", m.call(m.challenge))
 	r.Post("/factors/{name}/verify", m.call(m.verify))
+	for _, path := range []string{"/factors/{name}/callback", "/factors/{name}/{tenant}/callback"} {
+		r.Get(path, m.callback)
+	}
+	r.Post("/factors/{name}/{tenant}/backchannel-logout", m.notice)
 	r.Post("/step-up", m.call(m.stepUp))
 	r.Post("/cancel", m.call(m.cancel))
 	r.Post("/logout", m.call(m.logout))
@@ -272,7 +276,9 @@ func (m *Sessions) logout(w http.ResponseWriter, r *http.Request, s *session.Ses
 	if err := readBody(w, r, &empty{}, true); err != nil {
 		return err
 	}
+	m.leaveElsewhere(w, r, s)
 	if err := s.SignOut(r.Context(), false); err != nil {
+		w.Header().Del("Link")
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

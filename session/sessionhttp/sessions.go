@@ -94,13 +94,13 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 	if !ok || hasDots(r.URL.Path) {
 		return session.Request{}, errUncleanPath
 	}
-	if err := m.sameOrigin(r, origin); err != nil {
+	if err := m.sameOrigin(r, origin); err != nil && !m.isNotice(r) {
 		return session.Request{}, err
 	}
 	peer, refused := factors.PeerCertChainFrom(r.Context())
 	m.certificates.note(r, peer, refused)
 	return session.Request{Cookie: cookieOf(r.Header), Origin: origin, Route: route, Source: sourceOf(r.RemoteAddr), Agent: r.UserAgent(),
-		Peer: peer, PeerRefused: refused}, nil
+		Peer: peer, PeerRefused: refused, Carried: carriedBy(r, origin)}, nil
 }
 
 // hasDots reports whether a path has a segment that is "." or "..". The policy reads it without them, a router as it is:
