@@ -88,12 +88,14 @@ var certificates sync.Map
 
 // world is an engine with its store, its clock and the people in it.
 type world struct {
-	t     testing.TB
-	pki   pki
-	dir   string
-	store *memory.Store // beneath the hooks
-	kind  *typedKind
-	log   *logged
+	t      testing.TB
+	pki    pki
+	dir    string
+	store  *memory.Store // beneath the hooks
+	kind   *typedKind
+	away   *elsewhereKind
+	tokens *tokenKind
+	log    *logged
 	*session.Engine
 
 	mu     sync.Mutex
@@ -128,7 +130,7 @@ func (l *logged) String() string {
 // are in corp. Nobody has a passkey yet. edits replace pairs of text in the policy.
 func newWorld(t testing.TB, edits ...string) *world {
 	t.Helper()
-	w := &world{t: t, pki: authorities(t), dir: t.TempDir(), store: memory.New(), kind: &typedKind{}, log: &logged{}, now: time.Now().Truncate(time.Second),
+	w := &world{t: t, pki: authorities(t), dir: t.TempDir(), store: memory.New(), kind: &typedKind{}, away: &elsewhereKind{}, tokens: &tokenKind{}, log: &logged{}, now: time.Now().Truncate(time.Second),
 		users: map[string]session.User{}, keys: map[string]*authenticator{}}
 	for name, ca := range map[string]*mtlstest.CA{"corp": w.pki.corp, "labs": w.pki.labs, "kiosks": w.pki.kiosks} {
 		if err := os.WriteFile(filepath.Join(w.dir, name+".crt"), ca.PEM(), 0o600); err != nil {
@@ -145,7 +147,9 @@ func newWorld(t testing.TB, edits ...string) *world {
 	return w
 }
 
-func (w *world) kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind(), w.kind} }
+func (w *world) kinds() []factors.Kind {
+	return []factors.Kind{mtls.Kind(), fido2.Kind(), w.kind, w.away, w.tokens}
+}
 
 func (w *world) policy(edits ...string) *policy.Policy {
 	w.t.Helper()
@@ -156,7 +160,7 @@ func (w *world) policy(edits ...string) *policy.Policy {
 		}
 		text = strings.ReplaceAll(text, edits[i], edits[i+1])
 	}
-	p, err := policy.Parse(filepath.Join(w.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), w.kind)
+	p, err := policy.Parse(filepath.Join(w.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), w.kind, w.away, w.tokens)
 	if err != nil {
 		w.t.Fatal(err)
 	}

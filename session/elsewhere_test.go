@@ -1,0 +1,381 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/stores/storetest"
+)
+
+func TestSignInElsewhereMakesAUserWithoutRights(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit", returning("/visit/home?x=1")))
+	came, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: "sub-1"})
+	must(t, err)
+	if came.ReturnTo != "/visit/home?x=1" || came.Linked {
+		t.Errorf("came back as %+v", came)
+	}
+	p, ok := b.open().Person()
+	if !ok || p.Names.User != "sub-1" || p.Subject.Tenant != "corp" {
+		t.Fatalf("signed in as %+v", p)
+	}
+	u, err := w.store.User(context.Background(), "corp", p.Subject.User)
+	must(t, err)
+	if u.Admin || u.Device || u.Status != session.Active || len(u.Handle) != 64 {
+		t.Errorf("the user is %+v", u)
+	}
+	w.wantEvent("corp", session.UserCreated, "")
+	// The same identity is the same user, and in another tenant another one.
+	again := w.browser("corp/bob")
+	must(t, again.visit("sub-1", ""))
+	if q, _ := again.open().Person(); q.Subject != p.Subject {
+		t.Errorf("the second time they are %+v", q.Subject)
+	}
+	other := w.browser("labs/alice")
+	must(t, other.visit("sub-1", ""))
+	if q, _ := other.open().Person(); q.Subject.Tenant != "labs" || q.Subject.User == p.Subject.User {
+		t.Errorf("in another tenant they are %+v", q.Subject)
+	}
+}
+
+func TestNameThatExistsLinksToNothing(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	for sub, want := range map[string]string{"alice": "alice~", "root": "root~", "a b": "user-", strings.Repeat("x", 63): "user-"} {
+		b := w.browser("corp/bob")
+		if len(sub) == 63 {
+			must(t, b.visit(sub, "")) // takes the name
+			_, err := w.Operate("labs").CreateUser(context.Background(), session.NewUser{Name: sub})
+			must(t, err)
+			b = w.browser("labs/alice")
+		}
+		must(t, b.visit(sub, ""))
+		p, _ := b.open().Person()
+		if !strings.HasPrefix(p.Names.User, want) {
+			t.Errorf("%.10s is called %q", sub, p.Names.User)
+		}
+		if p.Subject.User == w.user("corp/alice").ID || p.Subject.User == w.user("corp/root").ID {
+			t.Errorf("%s became somebody who was there", sub)
+		}
+		u, err := w.store.User(context.Background(), p.Subject.Tenant, p.Subject.User)
+		if must(t, err); u.Admin {
+			t.Errorf("%s has rights", sub)
+		}
+	}
+}
+
+func TestOneIdentityAtOnceIsOneUser(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	const n = 12
+	browsers, states := make([]*browser, n), make([]string, n)
+	for i := range browsers {
+		browsers[i] = w.browser("corp/alice")
+		must(t, browsers[i].begin("visit"))
+		states[i] = browsers[i].toElsewhere("idp")
+	}
+	var wg sync.WaitGroup
+	for i, b := range browsers {
+		wg.Go(func() {
+			if _, err := b.comeBack("idp", elsewhereAnswer{State: states[i], Sub: "sub-1"}); err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	first, _ := browsers[0].open().Person()
+	for _, b := range browsers {
+		if p, _ := b.open().Person(); p.Subject != first.Subject || first.Subject.User == "" {
+			t.Errorf("%+v and %+v", first.Subject, p.Subject)
+		}
+	}
+}
+
+func TestNoUserIsMadeInASuspendedTenant(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("labs/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	before, _ := w.store.Users(context.Background(), "labs")
+	suspend := func() { must(t, w.Operate("labs").SetTenantStatus(context.Background(), session.Suspended)) }
+	w.away.hook = suspend
+	if _, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+		t.Error("signed in")
+	}
+	w.away.hook = nil
+	must(t, w.Operate("labs").SetTenantStatus(context.Background(), session.Active))
+	c := w.browser("labs/alice")
+	must(t, c.begin("visit"))
+	state = c.toElsewhere("idp")
+	w.before = func(op string) {
+		if op == "Provision" {
+			w.before = nil
+			suspend()
+		}
+	}
+	if _, err := c.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+		t.Error("signed in although the tenant was suspended in between")
+	}
+	w.before = nil
+	after, _ := w.store.Users(context.Background(), "labs")
+	if len(after) != len(before) {
+		t.Errorf("%d users became %d", len(before), len(after))
+	}
+}
+
+func TestAnswerToAnotherChallengeSpendsNothing(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	for range 60 { // more than any budget
+		_, err := b.twin().comeBack("idp", elsewhereAnswer{State: "another", Sub: "mallory"})
+		wantErr(t, err, session.ErrInvalidCredential)
+	}
+	if n := w.count("corp", authn.FactorFailed); n > 1 {
+		t.Errorf("%d events", n)
+	}
+	_, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"})
+	must(t, err)
+	b.wantState(authn.KindAuthenticated)
+	_, err = b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"})
+	wantErr(t, err, session.ErrWrongStep)
+	b.wantState(authn.KindAuthenticated)
+}
+
+func TestComingBackOnceAmongMany(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	passed := 0
+	for range 20 {
+		c := b.twin()
+		wg.Go(func() {
+			if _, err := c.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+				mu.Lock()
+				passed++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if passed != 1 {
+		t.Errorf("%d came back", passed)
+	}
+}
+
+func TestComingBackElsewhere(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	for name, c := range map[string]*browser{"another browser": w.browser("corp/alice"), "one without a certificate": w.browser("")} {
+		if _, err := c.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+			t.Errorf("%s came back", name)
+		}
+		c.wantState(authn.KindGuest)
+	}
+	without := b.twin()
+	without.chain = nil
+	if _, err := without.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+		t.Error("came back without the certificate")
+	}
+	if _, err := b.comeBack("passkey", elsewhereAnswer{State: state, Sub: "sub-1"}); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("to a factor that sends nobody anywhere: %v", err)
+	}
+	if _, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSignInElsewhereIsOneStepOfSeveral(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("thorough", returning("/visit/home")))
+	came, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: "sub-1"})
+	must(t, err)
+	b.wantState(authn.KindAuthenticating)
+	if came.ReturnTo != "" {
+		t.Errorf("leads to %q before the login is complete", came.ReturnTo)
+	}
+	if p, ok := b.open().Person(); ok {
+		t.Errorf("%+v is signed in", p)
+	}
+}
+
+func TestLinkAndLoginAreNotTheSame(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.login("corp/alice")
+	var asked session.Asking
+	must(t, b.do(func(ctx context.Context, s *session.Session) (err error) {
+		asked, err = s.EnrolChallenge(ctx, "invited")
+		return err
+	}))
+	_, link, _ := strings.Cut(asked.RedirectTo, "state=")
+	guest := w.browser("corp/alice")
+	must(t, guest.begin("linked"))
+	login := guest.toElsewhere("invited")
+	// The state of a link in a login, and of a login in a link.
+	_, err := guest.twin().comeBack("invited", elsewhereAnswer{State: link, Sub: "sub-1"})
+	wantErr(t, err, session.ErrInvalidCredential)
+	_, err = b.twin().comeBack("invited", elsewhereAnswer{State: login, Sub: "sub-1"})
+	wantErr(t, err, session.ErrInvalidCredential)
+	if w.stored("invited", "corp/sub-1") {
+		t.Fatal("linked by the state of a login")
+	}
+	came, err := b.comeBack("invited", elsewhereAnswer{State: link, Sub: "sub-1"})
+	if must(t, err); !came.Linked {
+		t.Error("not said to be linked")
+	}
+	_, err = guest.comeBack("invited", elsewhereAnswer{State: login, Sub: "sub-1"})
+	must(t, err)
+	if p, _ := guest.open().Person(); p.Subject.User != w.user("corp/alice").ID || p.Names.User != "alice" {
+		t.Errorf("the link leads to %+v", p.Names)
+	}
+}
+
+func TestIdentityThatIsLinkedToNobodyIsNobody(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("linked"))
+	_, err := b.comeBack("invited", elsewhereAnswer{State: b.toElsewhere("invited"), Sub: "alice"})
+	wantErr(t, err, session.ErrInvalidCredential)
+	w.wantEvent("corp", authn.FactorFailed, factors.ReasonUserUnknown)
+}
+
+func TestProviderDownDecidesNothing(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	w.away.down = errors.New("connection refused")
+	_, err := b.challenge("idp")
+	wantAs[*session.UnavailableError](t, err)
+	w.away.down = nil
+	state := b.toElsewhere("idp")
+	w.away.down = errors.New("connection refused")
+	_, err = b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"})
+	wantAs[*session.UnavailableError](t, err)
+	w.away.down = nil
+	b.wantState(authn.KindAuthenticating)
+	_, err = b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: "sub-1"})
+	must(t, err)
+}
+
+// notice gives a notice of an issuer.
+func (w *world) notice(tenant, id string, handles ...string) error {
+	return w.Notice(context.Background(), "idp", tenant, url.Values{"id": {id}, "handle": handles}, netip.MustParseAddr("192.0.2.9"))
+}
+
+func TestNoticeEndsWhatItNames(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	one, two, other, same := w.browser("corp/alice"), w.browser("corp/alice"), w.browser("corp/alice"), w.browser("labs/alice")
+	must(t, one.visit("sub-1", "sid-1"))
+	must(t, two.visit("sub-1", "sid-2"))
+	must(t, other.visit("sub-2", "sid-3"))
+	must(t, same.visit("sub-1", "sid-1"))
+	local := w.login("corp/alice")
+	must(t, w.notice("corp", "n1", "sid:sid-1"))
+	for name, c := range map[string]struct {
+		b    *browser
+		live bool
+	}{"the one named": {one, false}, "another of the user": {two, true}, "another user": {other, true}, "another tenant's": {same, true}, "one without": {local, true}} {
+		if w.live(c.b) != c.live {
+			t.Errorf("%s: live is %v", name, !c.live)
+		}
+	}
+	w.wantEvent("corp", session.SessionRevoked, session.ReasonEndedByIssuer)
+	wantErr(t, w.notice("corp", "n1", "sid:sid-2"), session.ErrBadRequest)
+	if !w.live(two) {
+		t.Error("a repeated notice ended something")
+	}
+	must(t, w.notice("corp", "n2", "sub:sub-1"))
+	if w.live(two) || !w.live(same) {
+		t.Error("a notice about a user ends the wrong sessions")
+	}
+	// The user may sign in again, by another session there; not by the one that ended.
+	w.wait(1)
+	must(t, w.browser("corp/alice").visit("sub-1", "sid-9"))
+	wantErr(t, w.browser("corp/alice").visit("sub-1", "sid-1"), session.ErrInvalidCredential)
+	wantErr(t, w.Notice(context.Background(), "passkey", "corp", nil, netip.Addr{}), session.ErrNotFound)
+	wantErr(t, w.Notice(context.Background(), "idp", "corp", nil, netip.Addr{}), session.ErrBadRequest)
+}
+
+// A notice that comes while a login is being completed ends it, wherever in between it comes.
+func TestNoticeMeetsALogin(t *testing.T) {
+	for _, handle := range []string{"sid:sid-1", "sub:sub-1"} {
+		for n := 0; ; n++ {
+			w := newWorld(t, elsewherePolicy...)
+			must(t, w.browser("corp/bob").visit("sub-1", "sid-0")) // the user is there
+			b := w.browser("corp/alice")
+			must(t, b.begin("visit"))
+			state := b.toElsewhere("idp")
+			looked, calls, came := false, 0, false
+			w.away.hook = func() { looked = true }
+			w.before = func(string) {
+				if !looked || came {
+					return
+				}
+				if calls++; calls > n {
+					came = true
+					must(t, w.notice("corp", "n1", handle))
+				}
+			}
+			_, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1", SID: "sid-1"})
+			w.before = nil
+			if !came {
+				break
+			}
+			if w.live(b) {
+				t.Errorf("%s before call %d: the login is there all the same (%v)", handle, n, err)
+			}
+		}
+	}
+}
+
+func TestNoticeThatBreaksOffCanBeGivenAgain(t *testing.T) {
+	for _, op := range []string{"SetCutoff", "ListSessions", "EndSessions", "Spend"} {
+		w := newWorld(t, elsewherePolicy...)
+		b := w.browser("corp/alice")
+		must(t, b.visit("sub-1", "sid-1"))
+		w.fail = func(at string) storetest.Fault {
+			if at == op {
+				return storetest.Before
+			}
+			return storetest.None
+		}
+		if err := w.notice("corp", "n1", "sid:sid-1"); err == nil {
+			t.Errorf("%s fails, and the notice was taken", op)
+		}
+		w.fail = nil
+		must(t, w.notice("corp", "n1", "sid:sid-1"))
+		if w.live(b) {
+			t.Errorf("%s failed once, and the session is live", op)
+		}
+	}
+}
+
+func TestWhereToSignOutElsewhere(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.visit("sub-1", ""))
+	to, err := b.open().SignOutURL(context.Background(), "/signed-out")
+	must(t, err)
+	if to != "https://elsewhere.example/out?to=https://portal.example/signed-out&issuer=https://elsewhere.example" {
+		t.Errorf("to %s", to)
+	}
+	for name, c := range map[string]*browser{"a guest": w.browser("corp/alice"), "one who did not sign in elsewhere": w.login("corp/alice")} {
+		if to, err := c.open().SignOutURL(context.Background(), "/"); to != "" || err != nil {
+			t.Errorf("%s: %q, %v", name, to, err)
+		}
+	}
+}
