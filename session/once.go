@@ -161,7 +161,8 @@ func (s *Session) passOnce(ctx context.Context, l authn.Login) error {
 		return err
 	}
 	q := policy.Query{Route: s.req.Route, Tenant: l.Subject.Tenant, EachRequest: true}
-	check := authn.Check{Subject: l.Subject, Refused: st.why, OnOffer: s.rt.policy.Offers(q, l.Method.Name), Epoch: s.rt.policy.Epoch}
+	check := authn.Check{Subject: l.Subject, Refused: st.why, OnOffer: s.rt.policy.Offers(q, l.Method.Name), Epoch: s.rt.policy.Epoch,
+		Floors: s.rt.policy.FloorsFor(q)}
 	if of := s.req.Origin.Tenant; of != "" && of != l.Subject.Tenant {
 		check.Refused = ReasonClaimDiffers
 	}
@@ -175,6 +176,10 @@ func (s *Session) passOnce(ctx context.Context, l authn.Login) error {
 	}
 	t, err := authn.Apply(authn.Guest{}, authn.Once{At: s.now, ID: l.ID, Method: l.Method, Evidence: l.Evidence, Check: &check})
 	var te *authn.TransitionError
+	if errors.As(err, &te) && te.Reason == authn.ReasonFloor {
+		s.seldom(ctx, l, "", te.Reason)
+		return s.below(check.Floors, l.Evidence)
+	}
 	if errors.As(err, &te) {
 		return s.failedOnce(ctx, l, "", &factors.Rejection{Reason: te.Reason})
 	}
@@ -183,6 +188,16 @@ func (s *Session) passOnce(ctx context.Context, l authn.Login) error {
 	}
 	s.state = t.State
 	return nil
+}
+
+// below names the floor that evidence does not meet.
+func (s *Session) below(floors []authn.Requirement, evidence []authn.Evidence) error {
+	for _, floor := range floors {
+		if !floor.MetBy(evidence, s.now) {
+			return &InsufficientError{floor}
+		}
+	}
+	return ErrForbidden
 }
 
 // failedOnce counts a refused request against its source, and says so in the audit log.
