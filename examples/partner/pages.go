@@ -260,13 +260,9 @@ func (pg *pages) signOut(w http.ResponseWriter, r *http.Request) {
 // signOutEverywhere signs out here and sends the browser to the provider, to sign out there too.
 func (pg *pages) signOutEverywhere(w http.ResponseWriter, r *http.Request) {
 	s := sessionhttp.From(r.Context())
-	person, in := s.Person()
-	to := ""
-	if in {
-		var err error
-		if to, err = pg.portal.signOutURL(r.Context(), person); err != nil {
-			pg.portal.log.WarnContext(r.Context(), "the provider does not say where one signs out", "error", err)
-		}
+	to, err := s.SignOutURL(r.Context(), signedOutURL)
+	if err != nil {
+		pg.portal.log.WarnContext(r.Context(), "the provider does not say where one signs out", "error", err)
 	}
 	if err := s.SignOut(r.Context(), false); err != nil {
 		pg.fail(w, r, err)

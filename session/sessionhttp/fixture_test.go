@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport-auth/sallyport/factors/fido2/fido2test"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+	"github.com/sallyport-auth/sallyport/factors/oauth"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 	"github.com/sallyport-auth/sallyport/stores/memory"
@@ -138,7 +139,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind()} }
+func kinds() []factors.Kind {
+	return []factors.Kind{mtls.Kind(), fido2.Kind(), oauth.Kind(), tokenKind{}}
+}
 
 // policy is the policy of the portal, with pairs of text replaced.
 func (p *portal) policy(edits ...string) *policy.Policy {
@@ -150,7 +153,7 @@ func (p *portal) policy(edits ...string) *policy.Policy {
 		}
 		text = strings.ReplaceAll(text, edits[i], edits[i+1])
 	}
-	pol, err := policy.Parse(filepath.Join(p.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind())
+	pol, err := policy.Parse(filepath.Join(p.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), oauth.Kind(), tokenKind{})
 	must(p.t, err)
 	return pol
 }
