@@ -44,6 +44,7 @@ type elsewhereKind struct {
 	next int
 	hook func() // called when an answer is looked at
 	down error
+	age  time.Duration // that the last challenge was asked for with
 }
 
 type elsewhereSettings struct {
@@ -100,7 +101,8 @@ func (f *elsewhere) challenge(purpose string) (factors.Challenge, error) {
 	return factors.Challenge{RedirectTo: "https://elsewhere.example/?state=" + state, Data: []byte(state)}, nil
 }
 
-func (f *elsewhere) Challenge(context.Context, factors.Request) (factors.Challenge, error) {
+func (f *elsewhere) Challenge(_ context.Context, r factors.Request) (factors.Challenge, error) {
+	f.kind.age = r.MaxAge
 	return f.challenge("login")
 }
 
@@ -172,7 +174,10 @@ func (f *elsewhere) SignOutURL(_ context.Context, e authn.Evidence, returnTo str
 
 // tokenKind is a kind of factor whose credential is the token of a request: "user:scope,scope", or "tenant/user:..." of
 // somebody in particular. It forges nothing: whatever it says is taken.
-type tokenKind struct{ nonce string }
+type tokenKind struct {
+	nonce string
+	env   factors.Env // that the engine gave
+}
 
 type tokenSettings struct{ name string }
 
@@ -189,6 +194,7 @@ func (s tokenSettings) Describe() authn.Factor {
 func (s tokenSettings) Place() policy.Place { return policy.Place{EachRequest: true} }
 
 func (k *tokenKind) Build(s policy.Settings, env factors.Env) (factors.Factor, error) {
+	k.env = env
 	return &token{k, s.(tokenSettings), env}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
@@ -377,5 +378,27 @@ func TestWhereToSignOutElsewhere(t *testing.T) {
 		if to, err := c.open().SignOutURL(context.Background(), "/"); to != "" || err != nil {
 			t.Errorf("%s: %q, %v", name, to, err)
 		}
+	}
+}
+
+func TestStepUpAsksElsewhereForAFreshSignIn(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.visit("sub-1", ""))
+	if w.away.age != 0 {
+		t.Errorf("a login asks for an age of %v", w.away.age)
+	}
+	must(t, b.stepUp(authn.Requirement{Factors: []string{"idp"}, MaxAge: time.Minute}))
+	state := b.toElsewhere("idp")
+	if w.away.age != time.Minute {
+		t.Errorf("a step-up asks for an age of %v", w.away.age)
+	}
+	_, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-2"})
+	wantErr(t, err, session.ErrInvalidCredential)
+	state = b.toElsewhere("idp")
+	_, err = b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"})
+	must(t, err)
+	if users, _ := w.store.Users(context.Background(), "corp"); len(users) != 5 {
+		t.Errorf("a step-up made somebody: %d", len(users))
 	}
 }

@@ -236,3 +236,82 @@ func TestTokensAreGrantedBySessionsThatLive(t *testing.T) {
 	_, err = w.browser("corp/alice").open().Grant(context.Background())
 	wantErr(t, err, session.ErrNotAuthenticated)
 }
+
+func TestHostOfATenantTakesItsOwnRequests(t *testing.T) {
+	w := newWorld(t, append(slices.Clone(elsewherePolicy), oneOrigin, twoOrigins)...)
+	b := w.browser("corp/alice")
+	b.host = "labs.example"
+	_, err := b.ask("/v1/x", "alice:read")
+	wantErr(t, err, session.ErrInvalidCredential)
+	c := w.browser("labs/alice")
+	c.host = "labs.example"
+	_, err = c.ask("/v1/x", "labs/alice:read")
+	must(t, err)
+}
+
+func TestSessionsThatTokensRestOn(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	ctx := context.Background()
+	b := w.login("corp/alice")
+	id, alice := b.open().ID(), w.user("corp/alice")
+	live := func(tenant, user, id string) bool {
+		t.Helper()
+		ok, err := w.tokens.env.Live.SessionLive(ctx, w.clock(), tenant, user, id)
+		must(t, err)
+		return ok
+	}
+	if !live("corp", alice.ID, id) {
+		t.Fatal("the session is not there")
+	}
+	for name, ok := range map[string]bool{
+		"another tenant": live("labs", alice.ID, id), "another user": live("corp", w.user("corp/bob").ID, id), "another session": live("corp", alice.ID, "id"),
+		"no session": live("corp", alice.ID, ""), "nobody": live("corp", "", id), "no tenant": live("", alice.ID, id),
+	} {
+		if ok {
+			t.Errorf("%s: it is live", name)
+		}
+	}
+	guest := w.browser("corp/bob")
+	must(t, guest.begin("admin"))
+	if live("corp", w.user("corp/bob").ID, guest.open().ID()) {
+		t.Error("a login under way is a session")
+	}
+	// A suspension whose ending of rows broke off.
+	u := w.account("corp/alice")
+	u.Cutoff = w.clock().Add(time.Second)
+	must(t, w.store.SetUser(ctx, u))
+	w.wait(2 * time.Second)
+	if live("corp", alice.ID, id) {
+		t.Error("a session from before the cutoff is live")
+	}
+	c := w.login("corp/alice")
+	id = c.open().ID()
+	must(t, c.twin().signOut(true))
+	if live("corp", alice.ID, id) {
+		t.Error("a session that ended is live")
+	}
+	d := w.login("corp/alice")
+	id = d.open().ID()
+	w.wait(16 * time.Minute)
+	if live("corp", alice.ID, id) {
+		t.Error("a session that idled out is live")
+	}
+	w.fail = func(op string) storetest.Fault {
+		if op == "ListSessions" {
+			return storetest.Before
+		}
+		return storetest.None
+	}
+	if ok, err := w.tokens.env.Live.SessionLive(ctx, w.clock(), "corp", alice.ID, id); ok || err == nil {
+		t.Error("a store that fails says that it is live")
+	}
+}
+
+func TestTokensDoNotStepUp(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.login("corp/alice")
+	err := b.do(func(ctx context.Context, s *session.Session) error {
+		return s.StepUp(ctx, authn.Requirement{Factors: []string{"token"}})
+	})
+	wantErr(t, err, session.ErrForbidden)
+}
