@@ -263,3 +263,11 @@ func (b *browser) visit(sub, sid string) error {
 	_, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: sub, SID: sid})
 	return err
 }
+
+// link links an identity elsewhere to a user.
+func (w *world) link(who, sub string) {
+	w.t.Helper()
+	u := w.account(who)
+	must(w.t, w.store.Enrol(context.Background(), session.Enrolled{At: w.clock(), Epoch: u.Epoch, Credential: factors.Credential{Tenant: u.Tenant, User: u.ID,
+		Factor: "invited", Kind: "elsewhere", ID: u.Tenant + "/" + sub, Name: "elsewhere", Created: w.clock(), Version: 1}}))
+}

@@ -108,6 +108,21 @@ func operations() []operation {
 				return b.prove(k)
 			}}
 		}},
+		{"sign-in elsewhere", func(w *world) *request {
+			w.setPolicy(elsewherePolicy...)
+			w.link("corp/alice", "sub-1")
+			b := w.browser("corp/alice")
+			must(w.t, b.begin("linked"))
+			answer := elsewhereAnswer{State: b.toElsewhere("invited"), Sub: "sub-1"}
+			return &request{by: b, act: func() error { _, err := b.comeBack("invited", answer); return err }, gained: func() bool { return w.live(b) },
+				event: authn.LoginFinished, again: func() error {
+					if err := b.begin("linked"); err != nil {
+						return err
+					}
+					_, err := b.comeBack("invited", elsewhereAnswer{State: b.toElsewhere("invited"), Sub: "sub-1"})
+					return err
+				}}
+		}},
 		{"step-up", func(w *world) *request {
 			b, k := w.login("corp/alice"), w.passkey("corp/alice")
 			w.wait(2 * time.Minute)

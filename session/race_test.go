@@ -100,7 +100,7 @@ func (op operation) who() string {
 // rotates reports whether an operation replaces the caller's secret.
 func (op operation) rotates() bool {
 	switch op.name {
-	case "last step", "certificate alone", "person on a kiosk", "step-up", "redeem", "enrol with an invitation":
+	case "last step", "certificate alone", "sign-in elsewhere", "person on a kiosk", "step-up", "redeem", "enrol with an invitation":
 		return true
 	}
 	return false
@@ -149,7 +149,7 @@ func interleave(t *testing.T, op operation, in interruption, n int, before bool)
 	}
 	ends := in.endsAll || in.endsThen
 	// A row that was not the user's yet is none of those that end then.
-	stranger := in.endsThen && !wrote && (old.cookie == "" || op.name == "person on a kiosk" && in.name != "sign-out")
+	stranger := in.endsThen && !wrote && (old.cookie == "" || (op.name == "person on a kiosk" || op.name == "sign-in elsewhere") && in.name != "sign-out")
 	guests := in.name == "sign-out" && wrote && op.rotates()
 	opens := w.live
 	if op.name == "person on a kiosk" && in.name == "user suspended" {
