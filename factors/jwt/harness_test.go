@@ -350,3 +350,5 @@ func (b *bench) broken(what string, r factors.Request) {
 		b.t.Errorf("%s: %v, where an error that says nothing of the caller is wanted", what, err)
 	}
 }
+
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
