@@ -83,6 +83,7 @@ type elsewhereAnswer struct {
 	Sub   string `json:"sub"`
 	Name  string `json:"name,omitempty"`
 	SID   string `json:"sid,omitempty"`
+	Lie   string `json:"lie,omitempty"` // another tenant, which the factor says it is
 }
 
 func (f *elsewhere) Describe() authn.Factor {
@@ -136,7 +137,7 @@ func (f *elsewhere) Verify(ctx context.Context, v factors.Verification) (factors
 	if err != nil {
 		return factors.Verified{}, err
 	}
-	tenant := v.Subject.Tenant
+	tenant := cmp.Or(a.Lie, v.Subject.Tenant)
 	e := authn.Evidence{Subject: authn.Subject{Tenant: tenant}, Credential: tenant + "/" + a.Sub, Key: "elsewhere:" + a.Sub, At: v.Now,
 		Strength: authn.Strength{Category: authn.Know}, AMR: []string{"elsewhere"}, Issuer: "https://elsewhere.example", Handles: []string{"sub:" + a.Sub}}
 	if a.SID != "" {

@@ -402,3 +402,27 @@ func TestStepUpAsksElsewhereForAFreshSignIn(t *testing.T) {
 		t.Errorf("a step-up made somebody: %d", len(users))
 	}
 }
+
+func TestFactorMakesUsersInTheTenantThatIsProvenOnly(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	_, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: "sub-1", Lie: "labs"})
+	wantErr(t, err, session.ErrInvalidCredential)
+	if users, _ := w.store.Users(context.Background(), "labs"); len(users) != 1 {
+		t.Errorf("%d users", len(users))
+	}
+}
+
+func TestNoticeOnSeveralInstancesIsTakenOnce(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.visit("sub-1", "sid-1"))
+	w.before = func(op string) {
+		if op == "Spend" {
+			w.before = nil
+			must(t, w.notice("corp", "n1", "sid:sid-1"))
+		}
+	}
+	wantErr(t, w.notice("corp", "n1", "sid:sid-1"), session.ErrBadRequest)
+}
