@@ -369,13 +369,16 @@ func TestWhereToSignOutElsewhere(t *testing.T) {
 	w := newWorld(t, elsewherePolicy...)
 	b := w.browser("corp/alice")
 	must(t, b.visit("sub-1", ""))
-	to, err := b.open().SignOutURL(context.Background(), "/signed-out")
+	was, _ := b.open().Person()
+	must(t, b.twin().signOut(true))
+	to, err := b.open().SignOutURL(context.Background(), was, "/signed-out")
 	must(t, err)
 	if to != "https://elsewhere.example/out?to=https://portal.example/signed-out&issuer=https://elsewhere.example" {
 		t.Errorf("to %s", to)
 	}
 	for name, c := range map[string]*browser{"a guest": w.browser("corp/alice"), "one who did not sign in elsewhere": w.login("corp/alice")} {
-		if to, err := c.open().SignOutURL(context.Background(), "/"); to != "" || err != nil {
+		p, _ := c.open().Person()
+		if to, err := c.open().SignOutURL(context.Background(), p, "/"); to != "" || err != nil {
 			t.Errorf("%s: %q, %v", name, to, err)
 		}
 	}

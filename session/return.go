@@ -50,13 +50,9 @@ func (s *Session) answers(ctx context.Context, l authn.Login, c authn.Challenge,
 }
 
 // SignOutURL is where a person who was signed in elsewhere can sign out there too, to come back to a path on this origin
-// afterwards (OpenID Connect RP-Initiated Logout 1.0); empty: nowhere. Ask before [Session.SignOut], and send the browser
-// there after it.
-func (s *Session) SignOutURL(ctx context.Context, returnTo string) (string, error) {
-	p, ok := s.Person()
-	if !ok {
-		return "", nil
-	}
+// afterwards (OpenID Connect RP-Initiated Logout 1.0); empty: nowhere. Take the person before [Session.SignOut], and ask
+// after it: it may have to wait for a provider, and signing out here does not.
+func (s *Session) SignOutURL(ctx context.Context, p authn.Principal, returnTo string) (string, error) {
 	back, err := url.JoinPath(s.req.Origin.URL, returnTo)
 	if err != nil {
 		return "", ErrBadRequest

@@ -260,13 +260,14 @@ func (pg *pages) signOut(w http.ResponseWriter, r *http.Request) {
 // signOutEverywhere signs out here and sends the browser to the provider, to sign out there too.
 func (pg *pages) signOutEverywhere(w http.ResponseWriter, r *http.Request) {
 	s := sessionhttp.From(r.Context())
-	to, err := s.SignOutURL(r.Context(), signedOutURL)
-	if err != nil {
-		pg.portal.log.WarnContext(r.Context(), "the provider does not say where one signs out", "error", err)
-	}
+	was, _ := s.Person()
 	if err := s.SignOut(r.Context(), false); err != nil {
 		pg.fail(w, r, err)
 		return
+	}
+	to, err := s.SignOutURL(r.Context(), was, signedOutURL)
+	if err != nil {
+		pg.portal.log.WarnContext(r.Context(), "the provider does not say where one signs out", "error", err)
 	}
 	if to == "" {
 		http.Redirect(w, r, signedOutURL+"?here=1", http.StatusSeeOther)

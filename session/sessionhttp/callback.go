@@ -12,6 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-json-experiment/json"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -117,12 +118,12 @@ func (m *Sessions) isNotice(r *http.Request) bool {
 	return len(parts) == 3 && parts[2] == "backchannel-logout"
 }
 
-// leaveElsewhere tells a client that signs out where its browser can sign out of the provider too.
-func (m *Sessions) leaveElsewhere(w http.ResponseWriter, r *http.Request, s *session.Session) {
-	to, err := s.SignOutURL(r.Context(), m.home())
+// leaveElsewhere tells a client that has signed out where its browser can sign out of the provider too.
+func (m *Sessions) leaveElsewhere(w http.ResponseWriter, r *http.Request, s *session.Session, was authn.Principal) {
+	to, err := s.SignOutURL(r.Context(), was, m.home())
 	if err != nil {
 		m.engine.Log().WarnContext(r.Context(), "the provider's page for signing out is not known", "error", err)
-		return // signing out here does not wait for anybody
+		return
 	}
 	if to != "" && !strings.ContainsAny(to, "<>\"\r\n") {
 		w.Header().Add("Link", "<"+to+`>; rel="https://openid.net/specs/openid-connect-rpinitiated-1_0.html"`)

@@ -276,11 +276,11 @@ func (m *Sessions) logout(w http.ResponseWriter, r *http.Request, s *session.Ses
 	if err := readBody(w, r, &empty{}, true); err != nil {
 		return err
 	}
-	m.leaveElsewhere(w, r, s)
+	was, _ := s.Person()
 	if err := s.SignOut(r.Context(), false); err != nil {
-		w.Header().Del("Link")
 		return err
 	}
+	m.leaveElsewhere(w, r, s, was)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
