@@ -139,6 +139,29 @@ func TestEachRequest(t *testing.T) {
 		r.Header["Dpop"] = []string{"good", "good"}
 	})
 	got.wants(401, sessionhttp.CodeInvalidCredential)
+	got = alice.send("GET", "/v1/read", nil, func(r *http.Request) {
+		bearing("DPoP alice.read")(r)
+		r.Header.Set("DPoP", strings.Repeat("x", 17<<10))
+	})
+	if h := got.header.Get("WWW-Authenticate"); h != `Bearer error="invalid_token"` {
+		t.Errorf("a huge proof: %s", h)
+	}
+	// Operators learn what it was.
+	for _, why := range []authn.Reason{sessionhttp.ReasonTokenTwice, sessionhttp.ReasonTokenInQuery, sessionhttp.ReasonTokenScheme, sessionhttp.ReasonTokenMalformed} {
+		if !strings.Contains(p.log.String(), "reason="+string(why)) {
+			t.Errorf("the log does not say %s", why)
+		}
+	}
+	for _, secret := range []string{"alice.read", "YTpi"} {
+		if strings.Contains(p.log.String(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
+	before := strings.Count(p.log.String(), "reason="+string(sessionhttp.ReasonTokenMalformed))
+	alice.send("GET", "/v1/read", nil, bearing("Bearer alice."+strings.Repeat("x", 17<<10)))
+	if strings.Count(p.log.String(), "reason="+string(sessionhttp.ReasonTokenMalformed)) == before {
+		t.Error("a huge token was looked at")
+	}
 }
 
 func TestEachRequestIsApartFromSessions(t *testing.T) {
