@@ -30,6 +30,7 @@ type statement struct {
 	user      string         // login name; empty: it identifies nothing
 	session   string         // that it was made from, where that must live
 	notBefore time.Time
+	expires   time.Time
 	marks     factors.TokenMarks
 	binding   binding
 }
@@ -124,7 +125,11 @@ func (s *Settings) readLife(c jose.Claims, st *statement) error {
 	if err != nil {
 		return err
 	}
-	st.evidence.Expires, st.marks.Issued, st.evidence.Since = expires.Add(s.leeway), issued, since
+	st.expires, st.marks.Issued, st.evidence.Since = expires.Add(s.leeway), issued, since
+	st.evidence.Expires = st.expires
+	if old := issued.Add(s.maxAge); s.maxAge > 0 && old.Before(st.expires) {
+		st.evidence.Expires = old
+	}
 	if limited {
 		st.notBefore = notBefore.Add(-s.leeway)
 	}

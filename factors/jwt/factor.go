@@ -89,7 +89,7 @@ func (f *Factor) Verify(ctx context.Context, in factors.Verification) (factors.V
 		f.verified.put(name, e)
 	}
 	out := factors.Verified{Evidence: e.evidence}
-	out.Evidence.At, out.Evidence.Subject, out.Evidence.Names.User = in.Now, subject, user
+	out.Evidence.At, out.Evidence.Subject, out.Evidence.Names = in.Now, subject, authn.Names{Tenant: subject.Tenant, User: user}
 	return out, nil
 }
 
@@ -140,17 +140,17 @@ func (f *Factor) stands(ctx context.Context, r factors.Request, tenant string, e
 	return subject, user, err
 }
 
-// checkTimes holds a token to the time. Expires and notBefore have the leeway in them already.
+// checkTimes holds a token to the time. What expires and notBefore say has the leeway in it already.
 func (s *Settings) checkTimes(now time.Time, st *statement) error {
 	issued := st.marks.Issued
 	switch {
-	case !now.Before(st.evidence.Expires):
+	case !now.Before(st.expires):
 		return factors.Reject(ReasonExpired, "")
 	case now.Before(st.notBefore):
 		return factors.Reject(ReasonNotYet, "")
 	case issued.After(now.Add(s.leeway)):
 		return factors.Reject(ReasonFuture, "")
-	case s.maxAge > 0 && now.Sub(issued) > s.maxAge:
+	case s.maxAge > 0 && now.Sub(issued) >= s.maxAge:
 		return factors.Reject(ReasonTooOld, "")
 	}
 	return nil

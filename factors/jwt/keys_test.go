@@ -3,6 +3,8 @@ package jwt
 import (
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,7 +28,9 @@ type server struct {
 
 func newServer(t testing.TB, keys string) *server {
 	s := &server{keys: keys, asked: make(chan struct{}, 100)}
-	s.Server = httptest.NewTLSServer(http.HandlerFunc(s.serve))
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
 }

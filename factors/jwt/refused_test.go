@@ -107,8 +107,8 @@ func TestWhatThePolicyAsksFor(t *testing.T) {
 		also m
 		why  authn.Reason
 	}{
-		"young enough":            {"max_age: 1m", nil, ""},
-		"too old":                 {"max_age: 59s", nil, ReasonTooOld},
+		"young enough":            {"max_age: 61s", nil, ""},
+		"too old":                 {"max_age: 60s", nil, ReasonTooOld},
 		"less leeway":             {"leeway: 1s", m{"exp": now.Add(-2 * time.Second).Unix()}, ReasonExpired},
 		"a claim":                 {"require: [client_id]", m{"client_id": "c"}, ""},
 		"a claim that is missing": {"require: [client_id]", nil, ReasonClaimMissing},
