@@ -94,6 +94,9 @@ func (s *Settings) readIDs(c jose.Claims, st *statement) error {
 	if err != nil {
 		return err
 	}
+	if !s.inTrustDomain(subject) {
+		return factors.Reject(ReasonSPIFFE, "")
+	}
 	st.marks.Subject = factors.TokenDigest(s.issuer, subject)
 	if !c.Has("jti") {
 		return nil

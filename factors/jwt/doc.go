@@ -49,6 +49,8 @@ const (
 	ReasonScope authn.Reason = "token_scope_missing"
 	// ReasonUnmapped: the claim that names the user does not have the form that the policy says.
 	ReasonUnmapped authn.Reason = "token_unmapped"
+	// ReasonSPIFFE: its subject is no SPIFFE ID of the trust domain.
+	ReasonSPIFFE authn.Reason = "token_other_trust_domain"
 	// ReasonTenant: it is good for another tenant, or none is known.
 	ReasonTenant authn.Reason = "token_other_tenant"
 	// ReasonSession: the session that it was made from is over.

@@ -31,7 +31,7 @@ func readSettings(s *policy.Section) (*Settings, error) {
 	out := &Settings{name: s.Name(), issuer: w.Issuer, tenant: w.Tenant, maxAge: w.MaxAge, require: w.Require, scopes: w.Scopes,
 		attributes: w.Attributes}
 	for _, read := range []func(*policy.Section, written) error{out.readIssuer, out.readAudience, out.readAlgorithms, out.readTypes,
-		out.readKeys, out.readTimes, out.readWanted, out.readBindings, out.readUser, out.readPrincipal, out.readTenant,
+		out.readKeys, out.readTimes, out.readWanted, out.readBindings, out.readUser, out.readSPIFFE, out.readPrincipal, out.readTenant,
 		out.readAttributes, out.readSession} {
 		if err := read(s, w); err != nil {
 			return nil, err

@@ -102,6 +102,7 @@ func (jsonNull) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 // What the policy asks for beyond that is refused where it is missing.
 func TestWhatThePolicyAsksFor(t *testing.T) {
 	type m = map[string]any
+	const spiffe = "spiffe: { trust_domain: corp.example }\nuser: { pattern: \"spiffe://corp.example/ns/{user}\" }"
 	for name, c := range map[string]struct {
 		more string
 		also m
@@ -122,6 +123,15 @@ func TestWhatThePolicyAsksFor(t *testing.T) {
 		"a pattern twice":         {"user: { pattern: \"{user}@corp.example\" }", m{"sub": "alice@corp.example@corp.example"}, ReasonUnmapped},
 		"ends that overlap":       {"user: { pattern: \"ab{user}bc\" }", m{"sub": "abc"}, ReasonUnmapped},
 		"a path within a pattern": {"user: { pattern: \"spiffe://corp.example/{user}\" }", m{"sub": "spiffe://corp.example/a/alice"}, ReasonUnmapped},
+		"a SPIFFE ID":             {spiffe, m{"sub": "spiffe://corp.example/ns/alice"}, ""},
+		"no SPIFFE ID":            {spiffe, nil, ReasonSPIFFE},
+		"of another trust domain": {spiffe, m{"sub": "spiffe://corp.example.evil/ns/alice"}, ReasonSPIFFE},
+		"in another case":         {spiffe, m{"sub": "spiffe://CORP.example/ns/alice"}, ReasonSPIFFE},
+		"with a dot segment":      {spiffe, m{"sub": "spiffe://corp.example/ns/./alice"}, ReasonSPIFFE},
+		"with an escape":          {spiffe, m{"sub": "spiffe://corp.example/ns/%61lice"}, ReasonSPIFFE},
+		"with a query":            {spiffe, m{"sub": "spiffe://corp.example/ns/alice?x"}, ReasonSPIFFE},
+		"with a slash at the end": {spiffe, m{"sub": "spiffe://corp.example/ns/alice/"}, ReasonSPIFFE},
+		"a SPIFFE ID elsewhere":   {spiffe, m{"sub": "spiffe://corp.example/other/alice"}, ReasonUnmapped},
 		"another claim":           {"user: { claim: login }", m{"sub": "x", "login": "alice"}, ""},
 		"another claim, missing":  {"user: { claim: login }", nil, ReasonClaimMissing},
 		"nobody in particular":    {"identifies: nothing", m{"sub": "mallory"}, ""},
@@ -169,6 +179,7 @@ func TestTokens(t *testing.T) {
 		"unsigned":             {encoded(`{"alg":"none","typ":"at+jwt"}`) + "." + strings.Split(good, ".")[1] + ".", jose.ReasonUnsigned},
 		"with a shared secret": {encoded(`{"alg":"HS256","typ":"at+jwt","kid":"k1"}`) + "." + rest, jose.ReasonSymmetric},
 		"another algorithm":    {encoded(`{"alg":"ES384","typ":"at+jwt","kid":"k1"}`) + "." + rest, jose.ReasonAlgorithm},
+		"that and another key": {encoded(`{"alg":"ES384","typ":"at+jwt","kid":"k9"}`) + "." + rest, jose.ReasonAlgorithm},
 		"another header":       {encoded(`{"typ":"at+jwt","alg":"ES256","kid":"k1"}`) + "." + rest, jose.ReasonSignature},
 		"critical":             {encoded(`{"alg":"ES256","typ":"at+jwt","kid":"k1","crit":["x"]}`) + "." + rest, jose.ReasonCritical},
 		"no token":             {"needle", jose.ReasonNotCompact},

@@ -3,6 +3,8 @@ package jwt
 import (
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
@@ -32,7 +34,8 @@ type Settings struct {
 	scopes     []string
 	bound      presence // to a certificate
 	dpop       presence
-	user       *mapping // nil: it identifies nothing
+	user       *mapping              // nil: it identifies nothing
+	spiffe     *spiffeid.TrustDomain // nil: subjects are of any form
 	device     bool
 	tenant     string            // that all tokens are good for; empty: the one that earlier steps proved
 	attributes map[string]string // attribute to claim
@@ -66,6 +69,7 @@ type written struct {
 	DPoP       string            `yaml:"dpop"`
 	User       *writtenUser      `yaml:"user"`
 	Identifies string            `yaml:"identifies"`
+	SPIFFE     *writtenSPIFFE    `yaml:"spiffe"`
 	Principal  string            `yaml:"principal"`
 	Tenant     string            `yaml:"tenant"`
 	Attributes map[string]string `yaml:"attributes"`
@@ -81,6 +85,10 @@ type writtenKeys struct {
 type writtenUser struct {
 	Claim   string `yaml:"claim"`
 	Pattern string `yaml:"pattern"`
+}
+
+type writtenSPIFFE struct {
+	TrustDomain string `yaml:"trust_domain"`
 }
 
 // Describe implements [policy.Settings].

@@ -70,6 +70,8 @@ func TestSettings(t *testing.T) {
 		"principal of nothing":  {start + "identifies: nothing\nprincipal: device", "means nothing"},
 		"tenant of nothing":     {start + "identifies: nothing\ntenant: corp", "means nothing"},
 		"session of nothing":    {start + "identifies: nothing\nsession: live", "identifies nothing"},
+		"a trust domain":        {start + "spiffe: { trust_domain: \"a b\" }", "no trust domain"},
+		"no trust domain":       {start + "spiffe: {}", "no trust domain"},
 		"principal":             {start + "principal: robot", "is one of"},
 		"session":               {start + "session: dead", "is one of"},
 		"attributes of nothing": {start + "attributes: {}", "has none"},
