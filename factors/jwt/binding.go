@@ -27,8 +27,11 @@ type binding struct {
 // readBinding reads cnf. A token that is bound to something else too is refused: who issued it relies on that being checked.
 func readBinding(c jose.Claims) (b binding, err error) {
 	cnf, present, err := c.Object("cnf")
-	if err != nil || !present {
+	if err != nil {
 		return b, rejected(err)
+	}
+	if !present {
+		return b, nil
 	}
 	for _, name := range cnf.Names() {
 		switch name {
@@ -55,7 +58,7 @@ func readDigest(c jose.Claims, name string) (digest, error) {
 	if err != nil {
 		return nil, factors.Reject(ReasonConfirmation, "%s is no text", name)
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) != sha256.Size || base64.RawURLEncoding.EncodeToString(b) != text {
 		return nil, factors.Reject(ReasonConfirmation, "%s is no SHA-256", name)
 	}

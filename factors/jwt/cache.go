@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"sync"
@@ -49,11 +50,10 @@ func newCache(random io.Reader) (*cache, error) {
 }
 
 func (c *cache) name(tenant, token string) name {
-	room := make([]byte, 0, 4<<10) // on the stack: tokens are rarely longer
-	text := append(room, c.secret[:]...)
-	tenantSum := sha256.Sum256(append(room[len(text):len(text)], tenant...))
-	text = append(text, tenantSum[:]...)
-	return sha256.Sum256(append(text, token...))
+	text := append(make([]byte, 0, 2<<10), c.secret[:]...) // on the stack: tokens are rarely longer
+	text = binary.BigEndian.AppendUint64(text, uint64(len(tenant)))
+	text = append(append(text, tenant...), token...)
+	return sha256.Sum256(text)
 }
 
 // get is what is remembered of a token that was verified under keys of a generation; nil: nothing is.

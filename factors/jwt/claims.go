@@ -35,34 +35,46 @@ type statement struct {
 	binding   binding
 }
 
-// read checks the claims of a token whose signature is good, in the order of RFC 9068 section 4 where it has one.
-func (s *Settings) read(payload []byte) (*statement, error) {
+// read checks the claims of a token whose signature is good, and puts what they say into st.
+func (s *Settings) read(payload []byte, st *statement) error {
 	c, err := jose.ParseClaims(payload)
 	if err != nil {
-		return nil, rejected(err)
+		return rejected(err)
 	}
 	for _, name := range foreign {
 		if c.Has(name) {
-			return nil, factors.Reject(ReasonOtherUse, "it has the claim %s", name)
+			return factors.Reject(ReasonOtherUse, "it has the claim %s", name)
 		}
 	}
+	st.evidence = authn.Evidence{Factor: s.name, Kind: KindName, AMR: amrs, Strength: strength, Ambient: true, Issuer: s.issuer}
 	if err := s.checkParties(c); err != nil {
-		return nil, err
+		return err
 	}
-	st := &statement{evidence: authn.Evidence{Factor: s.name, Kind: KindName, AMR: amrs, Strength: strength, Ambient: true, Issuer: s.issuer}}
-	for _, read := range []func(jose.Claims, *statement) error{s.readIDs, s.readLife, s.readScopes, s.readWho, s.readSaid} {
-		if err := read(c, st); err != nil {
-			return nil, err
-		}
+	if err := s.readIDs(c, st); err != nil {
+		return err
 	}
-	if st.evidence.Credential == "" {
-		sum := sha256.Sum256(payload)
-		st.evidence.Credential = hex.EncodeToString(sum[:])
+	if err := s.readLife(c, st); err != nil {
+		return err
 	}
-	st.evidence.Key = "jwt:" + st.evidence.Credential
+	if err := s.readScopes(c, st); err != nil {
+		return err
+	}
+	if err := s.readWho(c, st); err != nil {
+		return err
+	}
+	s.readSaid(c, st)
+	id := st.marks.ID
+	if id == ([sha256.Size]byte{}) {
+		id = sha256.Sum256(payload)
+	}
+	st.evidence.Key = keyPrefix + hex.EncodeToString(id[:])
+	st.evidence.Credential = st.evidence.Key[len(keyPrefix):]
 	st.binding, err = readBinding(c)
-	return st, err
+	return err
 }
+
+// keyPrefix begins the name of the secret behind evidence.
+const keyPrefix = KindName + ":"
 
 func (s *Settings) checkParties(c jose.Claims) error {
 	issuer, err := wanted(c, "iss", maxURI)
@@ -106,7 +118,6 @@ func (s *Settings) readIDs(c jose.Claims, st *statement) error {
 		return err
 	}
 	st.marks.ID = factors.TokenDigest(s.issuer, id)
-	st.evidence.Credential = hex.EncodeToString(st.marks.ID[:])
 	return nil
 }
 
@@ -156,6 +167,9 @@ func (s *Settings) readScopes(c jose.Claims, st *statement) error {
 	if err != nil {
 		return rejected(err)
 	}
+	if text != "" {
+		st.evidence.Scopes = make([]string, 0, min(strings.Count(text, " ")+1, 16))
+	}
 	size := 0
 	for part := range strings.SplitSeq(text, " ") {
 		if text == "" || slices.Contains(st.evidence.Scopes, part) {
@@ -187,14 +201,14 @@ func (s *Settings) readWho(c jose.Claims, st *statement) (err error) {
 }
 
 // readSaid reads the attributes that the policy asks for. Those that are no text, and those beyond the bounds, are left out.
-func (s *Settings) readSaid(c jose.Claims, st *statement) error {
+func (s *Settings) readSaid(c jose.Claims, st *statement) {
 	size := 0
-	for _, name := range sortedKeys(s.attributes) {
-		values, present, err := c.StringOrStrings(s.attributes[name])
+	for _, a := range s.attributes {
+		values, present, err := c.StringOrStrings(a.claim)
 		if !present || err != nil {
 			continue
 		}
-		more := len(name) + each
+		more := len(a.name) + each
 		for _, v := range values {
 			more += len(v) + each
 		}
@@ -205,9 +219,8 @@ func (s *Settings) readSaid(c jose.Claims, st *statement) error {
 		if st.evidence.Attributes == nil {
 			st.evidence.Attributes = map[string][]string{}
 		}
-		st.evidence.Attributes[name] = values
+		st.evidence.Attributes[a.name] = values
 	}
-	return nil
 }
 
 // wanted is a claim that must be there, and a text that can be shown.

@@ -274,16 +274,22 @@ func (b *bench) proven(token string, key crypto.Signer, how func(map[string]any)
 
 func (b *bench) proof(token string, key crypto.Signer, how func(map[string]any)) string {
 	b.t.Helper()
+	jwk, err := jose.FormatKey(named(b.t, key, ""))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.proofOf(jose.Header{Typ: proofType, JWK: jwk}, token, key, how)
+}
+
+// proofOf is a proof whose header is given.
+func (b *bench) proofOf(h jose.Header, token string, key crypto.Signer, how func(map[string]any)) string {
+	b.t.Helper()
 	sum := sha256.Sum256([]byte(token))
 	c := map[string]any{"jti": rand.Text(), "htm": "GET", "htu": address, "iat": now.Unix(), "ath": base64.RawURLEncoding.EncodeToString(sum[:])}
 	if how != nil {
 		how(c)
 	}
-	jwk, err := jose.FormatKey(named(b.t, key, ""))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	p, err := jose.Sign(jose.Header{Typ: proofType, JWK: jwk}, c, key, "ES256")
+	p, err := jose.Sign(h, c, key, "ES256")
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
 // Every part of a proof makes a difference (RFC 9449 section 4.3).
@@ -59,6 +60,13 @@ func TestProofs(t *testing.T) {
 		}
 		b.refused(name, r, c.why)
 	}
+	jwk, err := jose.FormatKey(named(t, holder, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := []byte(strings.TrimSuffix(string(jwk), "}") + `,"d":"` + strings.Repeat("A", 43) + `"}`)
+	b.good("a header made by hand", factors.Request{Now: now, Subject: corp, Carried: factors.Carried{Scheme: schemeDPoP, Token: token, Method: "GET", URL: address,
+		Proof: b.proofOf(jose.Header{Typ: proofType, JWK: jwk}, token, holder, nil)}})
 	swapped := b.proven(token, holder, nil)
 	swapped.Carried.Token = other
 	b.refused("for another token", swapped, ReasonProofToken)
@@ -66,18 +74,17 @@ func TestProofs(t *testing.T) {
 		how func(string) string
 		why authn.Reason
 	}{
-		"no token":          {func(string) string { return "proof" }, ReasonProof},
-		"the token itself":  {func(string) string { return token }, ReasonProof},
-		"another signature": {func(p string) string { return p[:strings.LastIndex(p, ".")+1] + strings.Repeat("A", 85) + "Q" }, ReasonProofSignature},
-		"too large":         {func(p string) string { return p + strings.Repeat("A", maxProof) }, ReasonProof},
-		"two of them":       {func(p string) string { return p + "," + p }, ReasonProof},
-		"a space":           {func(p string) string { return p + " " }, ReasonProof},
-		"another type":      {func(string) string { return b.signed("JWT", "", holder, map[string]any{"jti": "x"}) }, ReasonProof},
-		"no key":            {func(string) string { return b.signed(proofType, "", holder, map[string]any{"jti": "x"}) }, ReasonProof},
-		"a key with its secret": {func(p string) string {
-			_, rest, _ := strings.Cut(p, ".")
-			return encoded(`{"typ":"dpop+jwt","alg":"ES256","jwk":{"kty":"EC","crv":"P-256","x":"AA","y":"AA","d":"AA"}}`) + "." + rest
-		}, ReasonProof},
+		"no token":              {func(string) string { return "proof" }, ReasonProof},
+		"the token itself":      {func(string) string { return token }, ReasonProof},
+		"another signature":     {func(p string) string { return p[:strings.LastIndex(p, ".")+1] + strings.Repeat("A", 85) + "Q" }, ReasonProofSignature},
+		"too large":             {func(p string) string { return p + strings.Repeat("A", maxProof) }, ReasonProof},
+		"two of them":           {func(p string) string { return p + "," + p }, ReasonProof},
+		"a space":               {func(p string) string { return p + " " }, ReasonProof},
+		"another type":          {func(string) string { return b.proofOf(jose.Header{Typ: "JWT", JWK: jwk}, token, holder, nil) }, ReasonProof},
+		"no type":               {func(string) string { return b.proofOf(jose.Header{JWK: jwk}, token, holder, nil) }, ReasonProof},
+		"no key":                {func(string) string { return b.proofOf(jose.Header{Typ: proofType}, token, holder, nil) }, ReasonProof},
+		"a key with its secret": {func(string) string { return b.proofOf(jose.Header{Typ: proofType, JWK: secret}, token, holder, nil) }, ReasonProof},
+		"somebody else's key":   {func(string) string { return b.proofOf(jose.Header{Typ: proofType, JWK: jwk}, token, newKey(t), nil) }, ReasonProofSignature},
 		"a shared secret": {func(p string) string {
 			_, rest, _ := strings.Cut(p, ".")
 			return encoded(`{"typ":"dpop+jwt","alg":"HS256","jwk":{"kty":"oct","k":"AA"}}`) + "." + rest

@@ -28,8 +28,7 @@ func readSettings(s *policy.Section) (*Settings, error) {
 	if err := s.Decode(&w); err != nil {
 		return nil, err
 	}
-	out := &Settings{name: s.Name(), issuer: w.Issuer, tenant: w.Tenant, maxAge: w.MaxAge, require: w.Require, scopes: w.Scopes,
-		attributes: w.Attributes}
+	out := &Settings{name: s.Name(), issuer: w.Issuer, tenant: w.Tenant, maxAge: w.MaxAge, require: w.Require, scopes: w.Scopes}
 	for _, read := range []func(*policy.Section, written) error{out.readIssuer, out.readAudience, out.readAlgorithms, out.readTypes,
 		out.readKeys, out.readTimes, out.readWanted, out.readBindings, out.readUser, out.readSPIFFE, out.readPrincipal, out.readTenant,
 		out.readAttributes, out.readSession} {
@@ -177,6 +176,7 @@ func (out *Settings) readAttributes(s *policy.Section, w written) error {
 		if !printable(name, maxName) || !printable(w.Attributes[name], maxName) {
 			return s.Errorf("attributes."+name, "is no name of an attribute, or of a claim")
 		}
+		out.attributes = append(out.attributes, attribute{name, w.Attributes[name]})
 	}
 	return nil
 }

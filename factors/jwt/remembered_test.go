@@ -150,6 +150,21 @@ func TestHitsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// A new token costs what its signature does, and little more.
+func TestNewTokensAllocateLittle(t *testing.T) {
+	b := newBench(t, "")
+	v := factors.Verification{Request: bearer(b.token(claims()))}
+	b.good("once", v.Request)
+	b.factor.env.Tokens = quiet{}
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(100, func() {
+		clear(b.factor.verified.young)
+		_, _ = b.factor.Verify(ctx, v)
+	}); n > 25 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestEvidence(t *testing.T) {
 	b := newBench(t, "attributes: { client: client_id, groups: groups, much: much, none: none, number: number }\nmax_age: 1h")
 	also := map[string]any{"client_id": "c1", "groups": []string{"a", "b"}, "much": strings.Repeat("x", maxAttributes), "number": 1,

@@ -37,10 +37,13 @@ type Settings struct {
 	user       *mapping              // nil: it identifies nothing
 	spiffe     *spiffeid.TrustDomain // nil: subjects are of any form
 	device     bool
-	tenant     string            // that all tokens are good for; empty: the one that earlier steps proved
-	attributes map[string]string // attribute to claim
-	live       bool              // the session that a token was made from must live
+	tenant     string // that all tokens are good for; empty: the one that earlier steps proved
+	attributes []attribute
+	live       bool // the session that a token was made from must live
 }
+
+// attribute is something that is kept of a token.
+type attribute struct{ name, claim string }
 
 // presence says whether something must be there.
 type presence string

@@ -26,11 +26,11 @@ func (f *Factor) verify(ctx context.Context, now time.Time, compact string, know
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.read(t.Payload)
-	if err != nil {
+	e := &entry{generation: generation}
+	if err := s.read(t.Payload, &e.statement); err != nil {
 		return nil, err
 	}
-	return &entry{statement: *st, generation: generation}, nil
+	return e, nil
 }
 
 // signed reports whether a known key signed the token, and of which generation. Where none of the name is known, or the
@@ -52,12 +52,16 @@ func (f *Factor) signed(ctx context.Context, now time.Time, t jose.Token, known 
 
 // try finds a key that signed the token.
 func (s *Settings) try(t jose.Token, set jose.Set) error {
-	var err error = &factors.Rejection{Reason: ReasonKey}
+	var refused error
 	for _, k := range set.For(t.Header) {
-		if err = jose.Verify(t, k, s.algorithms); err == nil {
+		err := jose.Verify(t, k, s.algorithms)
+		if err == nil {
 			return nil
 		}
-		err = rejected(err)
+		refused = rejected(err)
 	}
-	return err
+	if refused == nil {
+		return factors.Reject(ReasonKey, "")
+	}
+	return refused
 }
