@@ -204,6 +204,39 @@ func TestIssuerDown(t *testing.T) {
 	b.good("up again", later(r, 62*time.Minute))
 }
 
+// settled waits for the fetch that runs.
+func (k *keyring) settled() {
+	k.mu.Lock()
+	f := k.flight
+	k.mu.Unlock()
+	if f != nil {
+		<-f.done
+	}
+}
+
+// While the issuer cannot be reached, it is asked once in ten seconds.
+func TestIssuerDownIsNotAskedAllTheTime(t *testing.T) {
+	b, s := publishing(t, "")
+	r := bearer(b.token(b.from(s, nil)))
+	b.good("first", r)
+	asked := 0
+	s.change(func() {
+		s.handle = func(w http.ResponseWriter, _ *http.Request) {
+			s.change(func() { asked++ })
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	for i := range 30 {
+		b.good("known keys", later(r, 11*time.Minute+time.Duration(i)*time.Second))
+		b.factor.keys.settled()
+	}
+	s.change(func() {
+		if asked != 3 {
+			t.Errorf("asked %d times in 30 seconds", asked)
+		}
+	})
+}
+
 func TestUnknownKeyOfAnIssuerThatIsDown(t *testing.T) {
 	b, s := publishing(t, "")
 	b.good("first", bearer(b.token(b.from(s, nil))))
@@ -253,11 +286,22 @@ func TestIssuersThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, s := publishing(t, "")
-			s.handle = handle(s)
+			asked := 0
+			lie := handle(s)
+			s.handle = func(w http.ResponseWriter, r *http.Request) {
+				s.change(func() { asked++ })
+				lie(w, r)
+			}
 			r := bearer(b.token(b.from(s, nil)))
 			b.broken(name, r)
-			b.broken(name+", again", r)
-			s.change(func() { s.handle = nil })
+			var n int
+			s.change(func() { n = asked })
+			b.broken(name+", again", later(r, 9*time.Second))
+			s.change(func() {
+				if s.handle = nil; asked != n {
+					t.Errorf("it was asked again at once")
+				}
+			})
 			b.good("honest again", later(r, 10*time.Second))
 		})
 	}

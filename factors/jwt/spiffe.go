@@ -24,5 +24,5 @@ func (s *Settings) inTrustDomain(subject string) bool {
 		return true
 	}
 	id, err := spiffeid.FromString(subject)
-	return err == nil && id.String() == subject && id.MemberOf(*s.spiffe)
+	return err == nil && id.MemberOf(*s.spiffe)
 }
