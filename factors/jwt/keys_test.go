@@ -1,8 +1,10 @@
 package jwt
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -316,4 +318,35 @@ func TestTwoIssuersWithOneName(t *testing.T) {
 	a.refused("of b, at a", bearer(b.token(b.from(u, nil))), "token_bad_signature")
 	a.refused("of b in the name of a", bearer(b.token(a.from(s, nil))), "token_bad_signature")
 	a.refused("of a, in the name of b", bearer(a.token(b.from(u, nil))), ReasonIssuer)
+}
+
+// A caller who goes away ends nobody's fetch, and is not told that the token is bad.
+func TestCallersWhoGoAway(t *testing.T) {
+	b, s := publishing(t, "")
+	r := bearer(b.token(b.from(s, nil)))
+	wait := make(chan struct{})
+	s.wait = wait
+	ctx, leave := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() {
+		_, err := b.factor.Verify(ctx, factors.Verification{Request: r})
+		left <- err
+	}()
+	for asked := false; !asked; {
+		b.factor.keys.mu.Lock()
+		asked = b.factor.keys.flight != nil
+		b.factor.keys.mu.Unlock()
+	}
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(wait)
+	b.good("who stays", r)
+	if n := s.count(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+	if _, err := b.factor.Verify(ctx, factors.Verification{Request: r}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a call that is over: %v", err)
+	}
 }
