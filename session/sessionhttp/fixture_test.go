@@ -28,6 +28,7 @@ import (
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/fido2"
 	"github.com/sallyport-auth/sallyport/factors/fido2/fido2test"
+	"github.com/sallyport-auth/sallyport/factors/jwt"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 	"github.com/sallyport-auth/sallyport/factors/oauth"
@@ -140,7 +141,7 @@ func must(t testing.TB, err error) {
 }
 
 func kinds() []factors.Kind {
-	return []factors.Kind{mtls.Kind(), fido2.Kind(), oauth.Kind(), tokenKind{}}
+	return []factors.Kind{mtls.Kind(), fido2.Kind(), oauth.Kind(), jwt.Kind(), tokenKind{}}
 }
 
 // policy is the policy of the portal, with pairs of text replaced.
@@ -153,7 +154,7 @@ func (p *portal) policy(edits ...string) *policy.Policy {
 		}
 		text = strings.ReplaceAll(text, edits[i], edits[i+1])
 	}
-	pol, err := policy.Parse(filepath.Join(p.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), oauth.Kind(), tokenKind{})
+	pol, err := policy.Parse(filepath.Join(p.dir, "policy.yaml"), []byte(text), mtls.Kind(), fido2.Kind(), oauth.Kind(), jwt.Kind(), tokenKind{})
 	must(p.t, err)
 	return pol
 }
