@@ -9,8 +9,10 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors/fido2"
+	"github.com/sallyport-auth/sallyport/factors/jwt"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+	"github.com/sallyport-auth/sallyport/factors/oauth"
 )
 
 // severalTenants has a portal's staff, two partners and kiosks in one file.
@@ -41,12 +43,24 @@ factors:
   passkey:
     kind: fido2
     user_verification: required
+  partner-idp:
+    kind: oauth
+    user: { claim: sub }
+    per_tenant:                        # any factor may take settings by tenant; the subject's tenant picks them
+      acme:   { issuer: https://idp.acme.example,   client_id: portal, client_secret: { env: ACME_CLIENT_SECRET } }
+      globex: { issuer: https://login.globex.example, client_id: portal, client_secret: { file: secrets/globex } }
+  api-token:
+    kind: jwt
+    issuer: https://issuer.corp.example
+    audience: secrets-api
+    algorithms: [ES256]
+    bound_to_certificate: required
 
 methods:
   admin:   { steps: [device, passkey], session: { idle: 15m, absolute: 8h } }
-  partner: { steps: [partner-cert, passkey] }
+  partner: { steps: [partner-cert, partner-idp] }
   kiosk:   { steps: [kiosk-cert], session: { idle: 12h, absolute: 24h } }
-  api:     { steps: [device], each_request: true }
+  api:     { steps: [device, api-token], each_request: true }
 
 rules:                                   # the first that matches names the methods on offer
   - { route: /kiosk/*, methods: [kiosk] }
@@ -72,12 +86,17 @@ func TestAPolicyOfSeveralTenants(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(folder, "pki"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(folder, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("secrets/globex", []byte("a secret\n"))
+	t.Setenv("ACME_CLIENT_SECRET", "another secret")
 	for _, name := range []string{"staff", "acme", "globex"} {
 		write("pki/"+name+"-ca.crt", mtlstest.NewCA(t, name).PEM())
 	}
 	load := func(text string) (*policy.Policy, error) {
 		write("policy.yaml", []byte(text))
-		return policy.Load(filepath.Join(folder, "policy.yaml"), mtls.Kind(), fido2.Kind())
+		return policy.Load(filepath.Join(folder, "policy.yaml"), mtls.Kind(), fido2.Kind(), oauth.Kind(), jwt.Kind())
 	}
 	for name, text := range map[string]string{"LF": severalTenants, "CRLF": strings.ReplaceAll(severalTenants, "\n", "\r\n")} {
 		p, err := load(text)
