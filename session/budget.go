@@ -35,10 +35,10 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 			who += "\x00" + s.provenBy(l) // nobody else's attempts count against somebody with a certificate of their own
 		}
 		tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Subject.Tenant, "tenant")
-		a := &attempt{s: s, tenant: &tenant, budgets: []Budget{
-			s.insiderSource(l),
-			s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who),
-		}}
+		a := &attempt{s: s, tenant: &tenant, budgets: []Budget{s.insiderSource(l)}}
+		if !s.elsewhere(factor) {
+			a.budgets = append(a.budgets, s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who))
+		}
 		return a, a.take(ctx, l)
 	}
 	claimed := l.Claim.Tenant
@@ -46,16 +46,24 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 		claimed = "" // the answer is about the same one, whatever tenant is claimed
 	}
 	tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Claim.Tenant, "outsiders")
-	a := &attempt{s: s, budgets: []Budget{
-		s.budget(s.rt.policy.Limits.PerSource, "", "source", source),
-		s.budget(s.rt.policy.Limits.PerCredential, claimed, "outsider", factor, who, source),
-	}}
+	a := &attempt{s: s, budgets: []Budget{s.budget(s.rt.policy.Limits.PerSource, "", "source", source)}}
+	if !s.elsewhere(factor) {
+		a.budgets = append(a.budgets, s.budget(s.rt.policy.Limits.PerCredential, claimed, "outsider", factor, who, source))
+	}
 	if f, ok := s.rt.factors[factor]; ok && f.Describe().Best.PhishingResistant {
 		a.tenant = &tenant // it can't be guessed, so guesses at other factors don't lock it
 	} else {
 		a.budgets = append(a.budgets, tenant)
 	}
 	return a, a.take(ctx, l)
+}
+
+// elsewhere reports whether a factor's answers come from where its callers were sent. They name no credential and cannot be
+// guessed, and many people may share the certificate that they come with: what one of them does wrong must not lock the
+// others.
+func (s *Session) elsewhere(factor string) bool {
+	_, ok := s.rt.factors[factor].(factors.Addressed)
+	return ok
 }
 
 func (s *Session) budget(limit int, parts ...string) Budget {

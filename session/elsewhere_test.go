@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -428,4 +429,23 @@ func TestNoticeOnSeveralInstancesIsTakenOnce(t *testing.T) {
 		}
 	}
 	wantErr(t, w.notice("corp", "n1", "sid:sid-1"), session.ErrBadRequest)
+}
+
+// A partner's people share a certificate, and often an address. Whoever turns back at the provider again and again locks
+// nobody; all of it together is bounded.
+func TestPeopleOfOneCertificateDoNotLockEachOther(t *testing.T) {
+	w := newWorld(t, append(slices.Clone(elsewherePolicy), "floors:\n", "limits: { attempts: { per_credential: 3, per_source: 10 } }\nfloors:\n")...)
+	turnBack := func() error {
+		b := w.browser("corp/alice")
+		must(t, b.begin("visit"))
+		_, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp")}) // says nobody
+		return err
+	}
+	for range 9 {
+		wantErr(t, turnBack(), session.ErrInvalidCredential)
+	}
+	must(t, w.browser("corp/alice").visit("sub-1", ""))
+	wantErr(t, turnBack(), session.ErrInvalidCredential)
+	wantAs[*session.LockedError](t, turnBack())
+	must(t, w.browser("corp/bob").visit("sub-2", "")) // with another certificate
 }

@@ -167,7 +167,7 @@ func (k *Keys) load(now time.Time) error {
 	var all []signer
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), suffix)
-		if !ok || strings.HasPrefix(name, ".") { // what a kill left is never a key
+		if !ok { // what a kill left has no such name
 			continue
 		}
 		s, err := readKey(filepath.Join(k.dir, e.Name()), name)
