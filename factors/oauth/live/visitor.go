@@ -55,28 +55,39 @@ func AsDex(address string) url.Values { return url.Values{"login": {address}, "p
 func (v *Visitor) Go(address string, answers url.Values) (*url.URL, error) {
 	resp, err := v.client.Get(address)
 	for range maxPages {
-		if err != nil {
-			return nil, err
-		}
-		var page string
+		var page page
 		var back *url.URL
-		if page, back, err = read(resp); err != nil || back != nil {
+		if page, back, err = read(resp, err); err != nil || back != nil {
 			return back, err
 		}
-		form, found := firstForm(page)
-		if !found {
-			return nil, fmt.Errorf("live: a page without a form at %s:\n%s", resp.Request.URL.Path, page)
-		}
-		to, bad := resp.Request.URL.Parse(form.action)
-		if bad != nil {
-			return nil, bad
-		}
-		for name, values := range answers {
-			form.values[name] = values
-		}
-		resp, err = v.client.PostForm(to.String(), form.values)
+		resp, err = v.client.PostForm(page.to, page.filledIn(answers))
+	}
+	if err == nil {
+		resp.Body.Close()
 	}
 	return nil, errors.New("live: one page after another, and no end")
+}
+
+// Page is a page with a form that was not sent yet.
+type Page struct{ page }
+
+// Open opens a page of a provider.
+func (v *Visitor) Open(address string) Page {
+	v.t.Helper()
+	page, back, err := read(v.client.Get(address))
+	if err == nil && back != nil {
+		err = fmt.Errorf("live: sent on to %s", back)
+	}
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return Page{page}
+}
+
+// Send sends the form of a page with answers. It returns where that leads, nil for another page.
+func (v *Visitor) Send(p Page, answers url.Values) (*url.URL, error) {
+	_, back, err := read(v.client.PostForm(p.to, p.filledIn(answers)))
+	return back, err
 }
 
 // SignIn is Go for somebody who is sent back for sure.
@@ -90,17 +101,24 @@ func (v *Visitor) SignIn(address string, answers url.Values) *url.URL {
 }
 
 // read reads a page, or where it sends the browser.
-func read(resp *http.Response) (page string, elsewhere *url.URL, err error) {
+func read(resp *http.Response, err error) (in page, elsewhere *url.URL, _ error) {
+	if err != nil {
+		return in, nil, err
+	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		to, err := resp.Location()
-		return "", to, err
+		return in, to, err
 	}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = &Refused{Status: resp.StatusCode, Page: string(b)}
+	if err != nil {
+		return in, nil, err
 	}
-	return string(b), nil, err
+	if resp.StatusCode != http.StatusOK {
+		return in, nil, &Refused{Status: resp.StatusCode, Page: string(b)}
+	}
+	in, err = parsePage(resp.Request.URL, string(b))
+	return in, nil, err
 }
 
 // Refused says that a provider answered with a page of an error.
