@@ -75,6 +75,8 @@ const (
 	ReasonProof authn.Reason = "proof_malformed"
 	// ReasonProofSignature: the key in the proof did not sign it.
 	ReasonProofSignature authn.Reason = "proof_bad_signature"
+	// ReasonProofNonce: the proof has no nonce of this factor's, or one that is too old. The caller is given another.
+	ReasonProofNonce authn.Reason = "proof_without_nonce"
 	// ReasonProofMethod, ReasonProofURL, ReasonProofToken: it is of another method, address or token.
 	ReasonProofMethod authn.Reason = "proof_other_method"
 	ReasonProofURL    authn.Reason = "proof_other_url"

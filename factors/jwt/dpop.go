@@ -23,8 +23,8 @@ const (
 
 // checkProof verifies a DPoP proof (RFC 9449 section 4.3) by the holder of the key with a thumbprint. Whether it was used
 // before is for spend to say.
-func (s *Settings) checkProof(r factors.Request, key digest) (spent, error) {
-	c := r.Carried
+func (f *Factor) checkProof(r factors.Request, key digest) (spent, error) {
+	s, c := f.settings, r.Carried
 	if c.Proof == "" {
 		return spent{}, factors.Reject(ReasonProofMissing, "")
 	}
@@ -46,7 +46,20 @@ func (s *Settings) checkProof(r factors.Request, key digest) (spent, error) {
 	if err != nil {
 		return spent{}, err
 	}
-	return spent{key, id, made.Add(proofAge + s.leeway)}, nil
+	return spent{key, id, made.Add(proofAge + s.leeway)}, f.checkNonce(r, claims)
+}
+
+// checkNonce wants a nonce of this factor's in a proof that is good otherwise. A rejection brings one along: whoever holds
+// the key tries again with it (RFC 9449 section 8).
+func (f *Factor) checkNonce(r factors.Request, claims jose.Claims) error {
+	if f.nonces == nil {
+		return nil
+	}
+	nonce, present, err := claims.String("nonce")
+	if err == nil && present && f.nonces.good(nonce, r.Now, f.settings.leeway) {
+		return nil
+	}
+	return &factors.Rejection{Reason: ReasonProofNonce, Nonce: f.nonces.fresh(r.Now)}
 }
 
 // verifyProof checks the form, the key and the signature of a proof.

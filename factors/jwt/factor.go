@@ -18,6 +18,7 @@ type Factor struct {
 	env         factors.Env
 	keys        *keyring
 	verified    *cache
+	nonces      *nonces // nil: none are asked for
 	description authn.Factor
 }
 
@@ -48,7 +49,11 @@ func (kind) Build(s policy.Settings, env factors.Env) (factors.Factor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Factor{settings: own, env: env, keys: newKeyring(own), verified: verified, description: own.Describe()}, nil
+	nonces, err := newNonces(own, env.Rand)
+	if err != nil {
+		return nil, err
+	}
+	return &Factor{settings: own, env: env, keys: newKeyring(own), verified: verified, nonces: nonces, description: own.Describe()}, nil
 }
 
 // Describe implements [factors.Factor].
@@ -126,7 +131,7 @@ func (f *Factor) stands(ctx context.Context, r factors.Request, tenant string, e
 	var proof spent
 	if e.binding.key != nil {
 		var err error
-		if proof, err = f.settings.checkProof(r, e.binding.key); err != nil {
+		if proof, err = f.checkProof(r, e.binding.key); err != nil {
 			return authn.Subject{}, "", err
 		}
 	}

@@ -115,8 +115,10 @@ func (out *Settings) readBindings(s *policy.Section, w written) (err error) {
 	if out.bound, err = choice(s, "bound_to_certificate", w.Bound, ifPresent, required); err != nil {
 		return err
 	}
-	out.dpop, err = choice(s, "dpop", w.DPoP, ifPresent, required, off)
-	return err
+	if out.dpop, err = choice(s, "dpop", w.DPoP, ifPresent, required, off); err != nil {
+		return err
+	}
+	return out.readNonce(s, w)
 }
 
 // choice gives the value of a key, or the first of those allowed.

@@ -34,6 +34,8 @@ type Settings struct {
 	scopes     []string
 	bound      presence // to a certificate
 	dpop       presence
+	nonce      bool                  // a proof must have a nonce that was made here
+	nonceKey   []byte                // nil: one of this process alone
 	user       *mapping              // nil: it identifies nothing
 	spiffe     *spiffeid.TrustDomain // nil: subjects are of any form
 	device     bool
@@ -70,6 +72,8 @@ type written struct {
 	Scopes     []string          `yaml:"scopes"`
 	Bound      string            `yaml:"bound_to_certificate"`
 	DPoP       string            `yaml:"dpop"`
+	Nonce      string            `yaml:"dpop_nonce"`
+	NonceKey   string            `yaml:"dpop_nonce_key"`
 	User       *writtenUser      `yaml:"user"`
 	Identifies string            `yaml:"identifies"`
 	SPIFFE     *writtenSPIFFE    `yaml:"spiffe"`
