@@ -449,3 +449,64 @@ func TestPeopleOfOneCertificateDoNotLockEachOther(t *testing.T) {
 	wantAs[*session.LockedError](t, turnBack())
 	must(t, w.browser("corp/bob").visit("sub-2", "")) // with another certificate
 }
+
+func TestNobodyIsMadeWhoIsNotInTheLog(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	b := w.browser("corp/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	w.fail = func(op string) storetest.Fault {
+		if op == "AddEvents" {
+			return storetest.Before
+		}
+		return storetest.None
+	}
+	_, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"})
+	wantAs[*session.UnavailableError](t, err)
+	w.fail = nil
+	if users, _ := w.store.Users(context.Background(), "corp"); len(users) != 4 {
+		t.Errorf("%d users", len(users))
+	}
+}
+
+func TestTenantThatWasSuspendedMeanwhileGetsNobody(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	ctx := context.Background()
+	b := w.browser("labs/alice")
+	must(t, b.begin("visit"))
+	state := b.toElsewhere("idp")
+	w.before = func(op string) {
+		if op == "Provision" {
+			w.before = nil
+			must(t, w.Operate("labs").SetTenantStatus(ctx, session.Suspended))
+			must(t, w.Operate("labs").SetTenantStatus(ctx, session.Active))
+		}
+	}
+	if _, err := b.comeBack("idp", elsewhereAnswer{State: state, Sub: "sub-1"}); err == nil {
+		t.Error("signed in")
+	}
+	if users, _ := w.store.Users(ctx, "labs"); len(users) != 1 {
+		t.Errorf("%d users", len(users))
+	}
+}
+
+func TestBadNoticesCountAgainstTheirSource(t *testing.T) {
+	w := newWorld(t, append(slices.Clone(elsewherePolicy), "floors:\n", "limits: { attempts: { per_source: 3 } }\nfloors:\n")...)
+	for range 3 {
+		wantErr(t, w.notice("corp", "n"), session.ErrBadRequest)
+	}
+	wantAs[*session.LockedError](t, w.notice("corp", "n"))
+	must(t, w.notice("corp", "n", "sub:sub-1")) // a good one costs nothing
+}
+
+func TestWhoeverIsLinkedIsNamedAtOnce(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	must(t, w.browser("corp/bob").visit("sub-1", ""))
+	b := w.browser("corp/alice")
+	must(t, b.begin("thorough"))
+	_, err := b.comeBack("idp", elsewhereAnswer{State: b.toElsewhere("idp"), Sub: "sub-1"})
+	must(t, err)
+	if l := b.open().State().(authn.Authenticating).Login; l.Names.User != "sub-1" {
+		t.Errorf("named %+v", l.Names)
+	}
+}
