@@ -192,10 +192,8 @@ func (s *server) assemble(ctx context.Context, pol *policy.Policy, kinds []facto
 	if err := op.CreateTenant(ctx, "Corp"); err != nil && !errors.Is(err, session.ErrConflict) {
 		return err
 	}
-	for _, c := range clients {
-		if _, err := op.CreateUser(ctx, session.NewUser{Name: c.name}); err != nil && !errors.Is(err, session.ErrConflict) {
-			return err
-		}
+	if err := users(ctx, op); err != nil {
+		return err
 	}
 	v, err := openVault(ctx, filepath.Join(s.data, "secrets.db"), filepath.Join(s.data, "vault.key"))
 	if err != nil {
@@ -203,6 +201,23 @@ func (s *server) assemble(ctx context.Context, pol *policy.Policy, kinds []facto
 	}
 	s.ends = append(s.ends, v.close)
 	s.api = &api{vault: v, sessions: sessions, log: s.log, now: s.now}
+	return nil
+}
+
+// users makes those that are missing. It looks first: an attempt is in the audit log, whether it makes a user or not.
+func users(ctx context.Context, op *session.Admin) error {
+	there, err := op.Users(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range clients {
+		if slices.ContainsFunc(there, func(u session.User) bool { return u.Name == c.name && !u.Device }) {
+			continue
+		}
+		if _, err := op.CreateUser(ctx, session.NewUser{Name: c.name}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (i *Issuer) JWKS() http.Handler {
 // one, and at its URL with /.well-known/openid-configuration behind it for verifiers that look there.
 func (i *Issuer) Metadata(jwks string) http.Handler {
 	return get(func() ([]byte, error) {
-		return json.Marshal(map[string]any{"issuer": i.config.URL, "jwks_uri": jwks, "response_types_supported": []string{}})
+		return json.Marshal(map[string]any{"issuer": i.config.URL, "jwks_uri": jwks, "response_types_supported": []string{}, "grant_types_supported": []string{}})
 	})
 }
 

@@ -94,7 +94,7 @@ type Token struct {
 var (
 	ErrRequestAlone = errors.New("issuer: a request that is authenticated by itself mints nothing")
 	ErrNobody       = errors.New("issuer: nobody is signed in")
-	ErrOver         = errors.New("issuer: the session is over")
+	ErrOver         = errors.New("issuer: the session, or what it rests on, is over")
 	ErrCertificate  = errors.New("issuer: the request does not carry the certificate that the session is tied to")
 	ErrAudience     = errors.New("issuer: tokens are not made for this audience")
 	ErrScope        = errors.New("issuer: tokens may not allow this scope")
@@ -103,6 +103,9 @@ var (
 // Mint makes a token. It fails with one of the errors above, or where no key can sign.
 func (i *Issuer) Mint(ctx context.Context, g Grant) (Token, error) {
 	now := i.config.Now()
+	if err := ctx.Err(); err != nil {
+		return Token{}, err
+	}
 	if err := i.may(g, now); err != nil {
 		return Token{}, err
 	}
@@ -120,7 +123,7 @@ func (i *Issuer) Mint(ctx context.Context, g Grant) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("issuer: %w", err)
 	}
-	return Token{Text: text, ID: c.ID, Expires: time.Unix(c.Expires, 0).UTC()}, ctx.Err()
+	return Token{Text: text, ID: c.ID, Expires: time.Unix(c.Expires, 0).UTC()}, nil
 }
 
 // may says why a grant gets no token.
@@ -131,7 +134,7 @@ func (i *Issuer) may(g Grant, now time.Time) error {
 		return ErrRequestAlone
 	case p.Subject.User == "" || p.Subject.Tenant == "" || p.Names.User == "" || g.Session == "" || p.Login == "":
 		return ErrNobody
-	case !now.Add(time.Second).Before(p.Deadline):
+	case !now.Add(time.Second).Before(p.Deadline) || slices.ContainsFunc(expiries(p), func(at time.Time) bool { return !at.IsZero() && !now.Add(time.Second).Before(at) }):
 		return ErrOver
 	case !slices.Contains(i.config.Audiences, g.Audience):
 		return ErrAudience
@@ -156,6 +159,9 @@ func tied(p *authn.Principal, peer factors.PeerCertChain) error {
 		ok = marks.Key == tie.Key
 	case authn.BindCertificate:
 		ok = marks.Certificate == tie.Certificate
+	case authn.BindIdentity: // who the certificate speaks for is for the engine to see
+	default:
+		ok = false
 	}
 	if !ok {
 		return ErrCertificate

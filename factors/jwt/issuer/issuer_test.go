@@ -169,6 +169,9 @@ func TestNothingIsMinted(t *testing.T) {
 		"for nobody by name":         {func(g *Grant) { g.Principal.Names.User = "" }, ErrNobody},
 		"without a session":          {func(g *Grant) { g.Session = "" }, ErrNobody},
 		"after the session":          {func(g *Grant) { g.Principal.Deadline = now }, ErrOver},
+		"after its evidence":         {func(g *Grant) { g.Principal.Evidence[1].Expires = now.Add(-time.Minute) }, ErrOver},
+		"in its last moment":         {func(g *Grant) { g.Principal.Evidence[0].Expires = now.Add(time.Second) }, ErrOver},
+		"with a tie of another sort": {func(g *Grant) { g.Principal.Evidence[0].Tie.Bind = "odd" }, ErrCertificate},
 		"for another audience":       {func(g *Grant) { g.Audience = "other" }, ErrAudience},
 		"for none":                   {func(g *Grant) { g.Audience = "" }, ErrAudience},
 		"for another scope":          {func(g *Grant) { g.Scopes = []string{"read", "all"} }, ErrScope},
@@ -182,6 +185,11 @@ func TestNothingIsMinted(t *testing.T) {
 		if token, err := i.Mint(context.Background(), g); !errors.Is(err, c.want) || token.Text != "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	if token, err := i.Mint(gone, grant(p)); !errors.Is(err, context.Canceled) || token.Text != "" {
+		t.Errorf("for a caller who went away: %v", err)
 	}
 	g := grant(p)
 	g.Principal.Evidence[0].Tie, g.Peer = nil, factors.PeerCertChain{}
@@ -358,6 +366,9 @@ func TestWhatVerifiersFind(t *testing.T) {
 	var about map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &about); err != nil || about["issuer"] != home || about["jwks_uri"] != home+"/jwks" {
 		t.Errorf("%v, %v", about, err)
+	}
+	if grants, ok := about["grant_types_supported"].([]any); !ok || len(grants) != 0 {
+		t.Errorf("grants %v: without the member there would be two (RFC 8414 section 2)", grants)
 	}
 	w = httptest.NewRecorder()
 	i.JWKS().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
