@@ -179,7 +179,9 @@ func TestImportsGoOneWay(t *testing.T) {
 				t.Errorf("%s imports %s, against the direction", path, to)
 			}
 			a, b := factorOf(from), factorOf(to)
-			if a != "" && b != "" && a != b {
+			// What starts providers for tests makes certificates for them, with a package for tests.
+			forTests := from == "factors/oauth/live" && to == "factors/mtls/mtlstest"
+			if a != "" && b != "" && a != b && !forTests {
 				t.Errorf("%s: the factor %s imports the factor %s", path, a, b)
 			}
 			if strings.HasPrefix(to, "examples/") || strings.HasPrefix(to, "cmd/") {
