@@ -91,7 +91,7 @@ func (d *denials) TokenDenied(ctx context.Context, now time.Time, tenant string,
 			return true, nil
 		}
 		made, denied := list.entries[denialMark{of, factors.DenyTokenSubject, m.Subject}]
-		if denied && m.Subject != (Digest{}) && !m.Issued.After(made) {
+		if denied && m.Subject != (Digest{}) && (made.IsZero() || !m.Issued.After(made)) {
 			return true, nil
 		}
 	}
@@ -129,7 +129,7 @@ func (d *denials) fresh(ctx context.Context, now time.Time) (*denialList, error)
 	l := &denialList{entries: make(map[denialMark]time.Time, len(entries)), read: now}
 	for _, e := range entries {
 		mark := denialMark{e.Tenant, e.By, markOf(e)}
-		if e.Created.After(l.entries[mark]) {
+		if made, known := l.entries[mark]; !known || e.Created.After(made) {
 			l.entries[mark] = e.Created
 		}
 	}
