@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -231,7 +232,7 @@ func wanted(c jose.Claims, name string, most int) (string, error) {
 		return "", rejected(err)
 	case !present:
 		return "", factors.Reject(ReasonClaimMissing, "%s", name)
-	case !printable(text, most):
+	case !elsewhere.Printable(text, most):
 		return "", factors.Reject(ReasonClaim, "%s", name)
 	}
 	return text, nil

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // Factor verifies the token of a request. It is made by [Kind] and safe for concurrent use.
@@ -100,20 +101,7 @@ func (f *Factor) Verify(ctx context.Context, in factors.Verification) (factors.V
 
 // tenantOf is the tenant that the token is to be good for: the policy's, or the one that an earlier step proved.
 func (f *Factor) tenantOf(r factors.Request) (string, error) {
-	tenant := r.Subject.Tenant
-	if own := f.settings.tenant; own != "" {
-		if tenant != "" && tenant != own {
-			return "", factors.Reject(ReasonTenant, "the tokens are another tenant's")
-		}
-		tenant = own
-	}
-	if tenant == "" {
-		return "", factors.Reject(ReasonTenant, "no earlier step named a tenant")
-	}
-	if r.Origin.Tenant != "" && r.Origin.Tenant != tenant {
-		return "", factors.Reject(ReasonTenant, "the origin belongs to another tenant")
-	}
-	return tenant, nil
+	return elsewhere.TenantOf(r, f.settings.tenant, ReasonTenant, "the tokens are another tenant's")
 }
 
 // stands makes every check that depends on when and how a token is presented. It is the same for a token that was verified

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -127,7 +128,7 @@ func (k *keyring) join(ctx context.Context, now time.Time) error {
 }
 
 func (k *keyring) fly(ctx context.Context, now time.Time, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	made, err := k.read(ctx)
 	k.mu.Lock()
@@ -144,7 +145,7 @@ func (k *keyring) read(ctx context.Context) (*published, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, err := jose.ParseSet(b, maxDocument)
+	set, err := jose.ParseSet(b, elsewhere.MaxDocument)
 	if err != nil {
 		return nil, fmt.Errorf("jwt: the key set: %w", err)
 	}

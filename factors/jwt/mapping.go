@@ -5,6 +5,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -23,7 +24,7 @@ func readMapping(s *policy.Section, w writtenUser) (*mapping, error) {
 	m := &mapping{claim: w.Claim}
 	if w.Claim == "" {
 		m.claim = defaultUserClaim
-	} else if !printable(w.Claim, maxName) {
+	} else if !elsewhere.Printable(w.Claim, maxName) {
 		return nil, s.Errorf("user.claim", "is no name of a claim")
 	}
 	if w.Pattern == "" {
@@ -47,7 +48,7 @@ func (m *mapping) name(c jose.Claims) (string, error) {
 	name, starts := strings.CutPrefix(text, m.before)
 	name, ends := strings.CutSuffix(name, m.behind)
 	switch {
-	case !starts || !ends, !printable(name, maxName), m.before+m.behind != "" && strings.ContainsAny(name, "/:@?#%"):
+	case !starts || !ends, !elsewhere.Printable(name, maxName), m.before+m.behind != "" && strings.ContainsAny(name, "/:@?#%"):
 		return "", factors.Reject(ReasonUnmapped, "the claim %q is not as the policy says", m.claim)
 	}
 	return name, nil

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
 const (
 	defaultLeeway = 30 * time.Second
 	maxLeeway     = 2 * time.Minute
-	defaultType   = "at+jwt" // RFC 9068 section 2.1
-	maxListed     = 32       // entries of a list of the policy
-	maxName       = 128      // bytes of the name of a tenant, a user, an attribute or a claim
-	maxURI        = 2048     // bytes of an issuer, an audience, an address
+	defaultType   = "at+jwt"         // RFC 9068 section 2.1
+	maxListed     = 32               // entries of a list of the policy
+	maxName       = 128              // bytes of the name of a tenant, a user, an attribute or a claim
+	maxURI        = elsewhere.MaxURL // bytes of an issuer, an audience, an address
 )
 
 // otherTypes are types of tokens that are no access tokens, whatever the policy says.
@@ -40,7 +41,7 @@ func readSettings(s *policy.Section) (*Settings, error) {
 }
 
 func (out *Settings) readIssuer(s *policy.Section, w written) error {
-	if !printable(w.Issuer, maxURI) {
+	if !elsewhere.Printable(w.Issuer, maxURI) {
 		return s.Errorf("issuer", "an issuer is wanted: what tokens have as iss")
 	}
 	return nil
@@ -51,7 +52,7 @@ func (out *Settings) readAudience(s *policy.Section, w written) error {
 	case w.Audience != "" && w.Audiences != nil:
 		return s.Errorf("audience", "stands beside audiences: write one of the two")
 	case w.Audience != "":
-		if !printable(w.Audience, maxURI) {
+		if !elsewhere.Printable(w.Audience, maxURI) {
 			return s.Errorf("audience", "is no name that a token could have as aud")
 		}
 		out.audience = []string{w.Audience}
@@ -60,7 +61,7 @@ func (out *Settings) readAudience(s *policy.Section, w written) error {
 		return s.Errorf("audience", "an audience is wanted: what a token for this program has as aud")
 	}
 	out.audience = w.Audiences
-	return checkList(s, "audiences", w.Audiences, func(a string) bool { return printable(a, maxURI) }, "no name that a token could have as aud")
+	return checkList(s, "audiences", w.Audiences, func(a string) bool { return elsewhere.Printable(a, maxURI) }, "no name that a token could have as aud")
 }
 
 func (out *Settings) readAlgorithms(s *policy.Section, w written) error {
@@ -105,7 +106,7 @@ func (out *Settings) readTimes(s *policy.Section, w written) error {
 }
 
 func (out *Settings) readWanted(s *policy.Section, w written) error {
-	if err := checkList(s, "require", w.Require, func(c string) bool { return printable(c, maxName) }, "no name of a claim"); err != nil {
+	if err := checkList(s, "require", w.Require, func(c string) bool { return elsewhere.Printable(c, maxName) }, "no name of a claim"); err != nil {
 		return err
 	}
 	return checkList(s, "scopes", w.Scopes, isScope, "no scope (RFC 6749 section 3.3)")
@@ -164,7 +165,7 @@ func (out *Settings) readTenant(s *policy.Section, w written) error {
 		return nil
 	case out.user == nil:
 		return s.Errorf("tenant", "means nothing beside identifies: nothing, which leaves the tenant to the other steps")
-	case !printable(w.Tenant, maxName):
+	case !elsewhere.Printable(w.Tenant, maxName):
 		return s.Errorf("tenant", "is no name of a tenant")
 	}
 	return nil
@@ -175,7 +176,7 @@ func (out *Settings) readAttributes(s *policy.Section, w written) error {
 		return s.Errorf("attributes", "has none, or more than %d", maxListed)
 	}
 	for _, name := range sortedKeys(w.Attributes) {
-		if !printable(name, maxName) || !printable(w.Attributes[name], maxName) {
+		if !elsewhere.Printable(name, maxName) || !elsewhere.Printable(w.Attributes[name], maxName) {
 			return s.Errorf("attributes."+name, "is no name of an attribute, or of a claim")
 		}
 		out.attributes = append(out.attributes, attribute{name, w.Attributes[name]})

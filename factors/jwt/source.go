@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	strict "github.com/go-json-experiment/json"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -44,12 +44,12 @@ func (out *Settings) readKeys(s *policy.Section, w written) error {
 	case from.File != "":
 		return out.readKeyFile(s, from.File, w)
 	case from.URL != "":
-		if _, err := parseURL(from.URL); err != nil {
+		if _, err := elsewhere.ParseURL(from.URL); err != nil {
 			return s.Errorf("keys.url", "%v", err)
 		}
 		out.keys.url = from.URL
 	default:
-		if u, err := parseURL(w.Issuer); err != nil || u.RawQuery != "" || u.ForceQuery {
+		if u, err := elsewhere.ParseURL(w.Issuer); err != nil || u.RawQuery != "" || u.ForceQuery {
 			return s.Errorf("issuer", "is no https URL without a query, so that its keys cannot be found: name them with keys")
 		}
 	}
@@ -103,7 +103,7 @@ func (out *Settings) readKeyFile(s *policy.Section, path string, w written) erro
 
 func parseFile(b []byte) (jose.Set, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
-		return jose.ParseSet(b, maxDocument)
+		return jose.ParseSet(b, elsewhere.MaxDocument)
 	}
 	return jose.ParsePEM(b)
 }
@@ -117,23 +117,9 @@ func (out *Settings) readRoots(s *policy.Section, w written) error {
 	if err != nil {
 		return s.Errorf("ca", "cannot be read: %v", err)
 	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
+	if out.keys.roots, err = elsewhere.Roots(b); err != nil {
+		return s.Errorf("ca", "%v", err)
 	}
-	n := 0
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if block.Type != "CERTIFICATE" || err != nil {
-			return s.Errorf("ca", "holds something else than certificates in PEM")
-		}
-		pool.AddCert(cert)
-		n++
-	}
-	if n == 0 {
-		return s.Errorf("ca", "holds no certificate in PEM")
-	}
-	out.keys.roots = pool
 	return nil
 }
 
@@ -158,7 +144,7 @@ func (k source) fetcher(issuer string) func(context.Context) ([]byte, error) {
 func (w *web) discover(ctx context.Context, issuer string) (string, error) {
 	b, err := w.document(ctx, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if missing := (*statusError)(nil); errors.As(err, &missing) && missing.status == http.StatusNotFound {
-		u, err := parseURL(issuer)
+		u, err := elsewhere.ParseURL(issuer)
 		if err != nil {
 			return "", fmt.Errorf("jwt: the issuer %w", err)
 		}

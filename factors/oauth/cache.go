@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 const (
@@ -95,7 +97,7 @@ func (c *cached[T]) join(ctx context.Context, now time.Time, fetch func(context.
 }
 
 func (c *cached[T]) fly(ctx context.Context, now time.Time, fetch func(context.Context) (T, error), f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	value, err := fetch(ctx)
 	c.mu.Lock()

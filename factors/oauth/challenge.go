@@ -13,6 +13,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // lifetime is how long somebody may take at the provider. The login's own end comes first if it is earlier.
@@ -30,7 +31,7 @@ func (f *Factor) Challenge(ctx context.Context, r factors.Request) (factors.Chal
 // ask sends the browser to the tenant's provider.
 func (f *Factor) ask(ctx context.Context, r factors.Request, e envelope) (factors.Challenge, error) {
 	var none factors.Challenge
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	p, err := f.providerOf(e.Tenant)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -81,7 +82,7 @@ func (f facts) email() string {
 		}
 		address, _, err := c.String(emailClaim)
 		verified, _, vErr := c.Bool(verifiedClaim)
-		if err != nil || vErr != nil || !verified || !printable(address, 254) {
+		if err != nil || vErr != nil || !verified || !elsewhere.Printable(address, 254) {
 			return ""
 		}
 		return address
@@ -92,7 +93,7 @@ func (f facts) email() string {
 // name is a claim that names one user.
 func (f facts) name(claim string) (string, error) {
 	if claim == emailClaim {
-		if address := f.email(); printable(address, maxName) {
+		if address := f.email(); elsewhere.Printable(address, maxName) {
 			return address, nil
 		}
 		return "", factors.Reject(ReasonClaim, "there is no verified e-mail address to name the user by")
@@ -101,7 +102,7 @@ func (f facts) name(claim string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(values) != 1 || f.raw(claim).Kind() == '[' || !printable(values[0], maxName) {
+	if len(values) != 1 || f.raw(claim).Kind() == '[' || !elsewhere.Printable(values[0], maxName) {
 		return "", factors.Reject(ReasonClaim, "%s names nobody: it is missing, too long, or has what cannot be seen", claim)
 	}
 	return values[0], nil
@@ -110,7 +111,7 @@ func (f facts) name(claim string) (string, error) {
 // display is how the user likes to be called; empty where the provider does not say.
 func (f facts) display() string {
 	values, err := f.values(displayClaim)
-	if err != nil || len(values) != 1 || !printable(values[0], maxName) {
+	if err != nil || len(values) != 1 || !elsewhere.Printable(values[0], maxName) {
 		return ""
 	}
 	return values[0]

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // client is what this portal is at one provider.
@@ -80,7 +82,7 @@ func (c *client) readIdentity(r reader) error {
 	if err := checkIssuer(c.issuer); err != nil {
 		return r.errorf("issuer", "%v", err)
 	}
-	if c.id == "" || !printable(c.id, 1024) {
+	if c.id == "" || !elsewhere.Printable(c.id, 1024) {
 		return r.errorf("client_id", "a client_id is wanted: the name that the provider knows this portal by")
 	}
 	return nil
@@ -139,7 +141,7 @@ func isScope(s string) bool {
 
 // readClasses reads the authentication context classes, and what the policy takes a sign-in of one of them for.
 func (c *client) readClasses(r reader) error {
-	if err := r.list("acr", c.acr, func(s string) bool { return printable(s, 256) && !strings.Contains(s, " ") }, "no acr value"); err != nil {
+	if err := r.list("acr", c.acr, func(s string) bool { return elsewhere.Printable(s, 256) && !strings.Contains(s, " ") }, "no acr value"); err != nil {
 		return err
 	}
 	if r.in.MaxAge != 0 && r.in.MaxAge < time.Second {
@@ -170,7 +172,7 @@ func (c *client) readAlgorithms(r reader) error {
 	if c.algorithms = r.in.Algorithms; c.algorithms == nil {
 		c.algorithms = defaultAlgorithms
 	}
-	return r.list("audiences", c.audiences, func(s string) bool { return printable(s, 1024) && s != c.id }, "no further audience")
+	return r.list("audiences", c.audiences, func(s string) bool { return elsewhere.Printable(s, 1024) && s != c.id }, "no further audience")
 }
 
 func (c *client) readUser(r reader) error {
@@ -181,10 +183,10 @@ func (c *client) readUser(r reader) error {
 	if r.in.User != nil {
 		c.user = r.in.User.Claim
 	}
-	if !printable(c.subject, maxName) {
+	if !elsewhere.Printable(c.subject, maxName) {
 		return r.errorf("subject", "is no name of a claim")
 	}
-	if !printable(c.user, maxName) {
+	if !elsewhere.Printable(c.user, maxName) {
 		return r.errorf("user", "needs claim, the name of a claim")
 	}
 	if c.user == "email" && !c.email {
@@ -200,7 +202,7 @@ func (c *client) readAttributes(r reader) error {
 	for _, name := range sortedKeys(c.attributes) {
 		claim := c.attributes[name]
 		switch {
-		case !printable(name, maxName) || !printable(claim, maxName):
+		case !elsewhere.Printable(name, maxName) || !elsewhere.Printable(claim, maxName):
 			return r.errorf("attributes."+name, "is no name of an attribute, or of a claim")
 		case claim == "email":
 			return r.errorf("attributes."+name, "e-mail addresses are read only with email: verified")

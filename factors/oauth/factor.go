@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // Factor verifies sign-ins at identity providers. It is made by [Kind] or [PlainKind] and safe for concurrent use.
@@ -47,20 +48,7 @@ func (f *Factor) Describe() authn.Factor { return f.settings.Describe() }
 
 // tenantOf is the tenant that a sign-in would be one of: the one that is known, or the policy's.
 func (f *Factor) tenantOf(r factors.Request) (string, error) {
-	tenant := r.Subject.Tenant
-	if own := f.settings.tenant; own != "" {
-		if tenant != "" && tenant != own {
-			return "", factors.Reject(ReasonTenant, "the provider is another tenant's")
-		}
-		tenant = own
-	}
-	if tenant == "" {
-		return "", factors.Reject(ReasonTenant, "no earlier step named a tenant")
-	}
-	if r.Origin.Tenant != "" && r.Origin.Tenant != tenant {
-		return "", factors.Reject(ReasonTenant, "the origin belongs to another tenant")
-	}
-	return tenant, nil
+	return elsewhere.TenantOf(r, f.settings.tenant, ReasonTenant, "the provider is another tenant's")
 }
 
 // providerOf is the provider of a tenant.

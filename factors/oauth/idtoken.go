@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -75,7 +76,7 @@ func short(c jose.Claims, name string, why authn.Reason) (string, error) {
 	if err != nil {
 		return "", rejected(err)
 	}
-	if has && !printable(s, maxSubject) {
+	if has && !elsewhere.Printable(s, maxSubject) {
 		return "", factors.Reject(why, "%s is empty, too long, or not to be seen", name)
 	}
 	return s, nil

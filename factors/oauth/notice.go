@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -14,7 +15,7 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 // tell it from an ID token, and any other typ is refused.
 func (f *Factor) Notice(ctx context.Context, n factors.Notice) (factors.Over, error) {
 	var none factors.Over
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	p, err := f.providerOf(n.Tenant)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // The ways in which this portal shows a provider that it is the client (OpenID Connect Core section 9, RFC 8705 section 2).
@@ -130,7 +132,7 @@ func (p *proof) readKey(r reader) error {
 	if p.key, err = parseKey(b); err != nil {
 		return r.errorf("client_key", "%v", err)
 	}
-	if p.keyID = r.in.ClientKeyID; p.keyID != "" && !printable(p.keyID, 256) {
+	if p.keyID = r.in.ClientKeyID; p.keyID != "" && !elsewhere.Printable(p.keyID, 256) {
 		return r.errorf("client_key_id", "is no key id")
 	}
 	audience, err := r.oneOf("assertion_audience", r.in.AssertionAudience, "issuer", "token_endpoint")

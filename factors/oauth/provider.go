@@ -11,6 +11,7 @@ import (
 
 	strict "github.com/go-json-experiment/json"
 
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -155,7 +156,7 @@ func (p *provider) fetchKeys(address string) func(context.Context) (jose.Set, er
 		if err != nil {
 			return jose.Set{}, err
 		}
-		s, err := jose.ParseSet(b, maxDocument)
+		s, err := jose.ParseSet(b, elsewhere.MaxDocument)
 		if err != nil {
 			return jose.Set{}, fmt.Errorf("oauth: the key set of %s: %w", p.client.issuer, err)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	strict "github.com/go-json-experiment/json"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // push sends the parameters of a request ahead (RFC 9126 section 2) and gives the address that stands for them.
@@ -38,7 +40,7 @@ func (p *provider) push(ctx context.Context, about metadata, request url.Values,
 	var pushed struct {
 		URI string `json:"request_uri"`
 	}
-	if status != http.StatusCreated || !isJSON(kind) || strict.Unmarshal(body, &pushed) != nil || !printable(pushed.URI, 2048) {
+	if status != http.StatusCreated || !elsewhere.IsJSON(kind) || strict.Unmarshal(body, &pushed) != nil || !elsewhere.Printable(pushed.URI, 2048) {
 		return "", fmt.Errorf("oauth: the provider did not take the pushed request: status %d", status)
 	}
 	return withQuery(about.Authorization, url.Values{"client_id": {p.client.id}, "request_uri": {pushed.URI}})

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // Kind makes the factors of kind "oauth": OpenID Connect.
@@ -115,7 +116,7 @@ func (out *Settings) readTenants(s *policy.Section, in section) error {
 	for _, tenant := range sortedKeys(in.PerTenant) {
 		own := in.PerTenant[tenant]
 		at := "per_tenant." + tenant
-		if tenant == "" || !printable(tenant, maxName) {
+		if tenant == "" || !elsewhere.Printable(tenant, maxName) {
 			return s.Errorf("per_tenant", "a tenant has no name, or one with characters that cannot be seen")
 		}
 		if own.Tenant != "" || own.PerTenant != nil {

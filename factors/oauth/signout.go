@@ -5,6 +5,8 @@ import (
 	"net/url"
 
 	"github.com/sallyport-auth/sallyport/authn"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // SignOutURL implements factors.SignedOut (OpenID Connect RP-Initiated Logout 1.0 section 2). No ID token is kept to hint at
@@ -14,7 +16,7 @@ func (f *Factor) SignOutURL(ctx context.Context, e authn.Evidence, returnTo stri
 	if err != nil || p.client.plain != nil || e.Issuer != p.client.issuer {
 		return "", nil // the policy has another provider since
 	}
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	about, err := p.aboutLately(ctx, e.At)
 	if err != nil || about.EndSession == "" {

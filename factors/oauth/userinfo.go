@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
 )
 
@@ -38,7 +39,7 @@ func (p *provider) askUserinfo(ctx context.Context, address string, t tokens) (j
 	if err != nil {
 		return jose.Claims{}, err
 	}
-	if status != http.StatusOK || !isJSON(kind) {
+	if status != http.StatusOK || !elsewhere.IsJSON(kind) {
 		return jose.Claims{}, fmt.Errorf("oauth: the userinfo endpoint: status %d, type %q, where JSON is wanted", status, kind)
 	}
 	c, err := jose.ParseClaims(body)
@@ -56,7 +57,7 @@ func (p *provider) plainIdentity(ctx context.Context, t tokens) (identity, error
 	}
 	about := facts{c}
 	values, err := about.values(p.client.subject)
-	if err != nil || len(values) != 1 || about.raw(p.client.subject).Kind() == '[' || !printable(values[0], maxSubject) {
+	if err != nil || len(values) != 1 || about.raw(p.client.subject).Kind() == '[' || !elsewhere.Printable(values[0], maxSubject) {
 		return identity{}, factors.Reject(ReasonSubject, "%s names nobody", p.client.subject)
 	}
 	return identity{issuer: p.client.issuer, sub: values[0], since: time.Unix(0, 0).UTC(), facts: about}, nil

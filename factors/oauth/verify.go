@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // usedEvery is how exactly the last use of a credential is kept, so that not every sign-in is a write.
@@ -34,7 +35,7 @@ func (f *Factor) Verify(ctx context.Context, v factors.Verification) (factors.Ve
 // signedIn goes from the response of a provider to who signed in there.
 func (f *Factor) signedIn(ctx context.Context, credential json.RawMessage, asked factors.Asked, why purpose, r factors.Request) (identity, *client, error) {
 	var none identity
-	ctx, cancel := context.WithTimeout(ctx, totalTime)
+	ctx, cancel := context.WithTimeout(ctx, elsewhere.TotalTime)
 	defer cancel()
 	back, err := parseCallback(credential)
 	if err != nil {

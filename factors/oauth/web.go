@@ -8,24 +8,16 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"golang.org/x/oauth2"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
-const (
-	callTime  = 5 * time.Second  // one call to a provider
-	totalTime = 10 * time.Second // all calls of one step
-
-	maxAnswer   = 64 << 10  // bytes of a token response, of userinfo, of a pushed request
-	maxDocument = 256 << 10 // of metadata, and of a key set
-
-	maxRedirects = 3 // of a document, on its own host
-)
+const maxAnswer = 64 << 10 // bytes of a token response, of userinfo, of a pushed request
 
 // web reaches one provider: with time limits and size limits, over TLS, through no proxy. It is safe for concurrent use.
 type web struct {
@@ -34,28 +26,16 @@ type web struct {
 }
 
 func newWeb(c *client) *web {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.roots}
+	conf := &tls.Config{RootCAs: c.roots}
 	if c.proof.certificate != nil {
 		conf.Certificates = []tls.Certificate{*c.proof.certificate}
 	}
-	base := &http.Transport{Proxy: nil, DialContext: (&net.Dialer{Timeout: callTime}).DialContext, TLSClientConfig: conf,
-		ForceAttemptHTTP2: true, TLSHandshakeTimeout: callTime, ResponseHeaderTimeout: callTime, MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second, DisableCompression: true}
+	base := elsewhere.Transport(conf, 4)
 	return &web{
-		documents: &http.Client{Transport: bounded{base, c.issuer, maxDocument}, Timeout: callTime, CheckRedirect: sameHost},
-		calls: &http.Client{Transport: bounded{base, c.issuer, maxAnswer}, Timeout: callTime,
+		documents: &http.Client{Transport: bounded{base, c.issuer, elsewhere.MaxDocument}, Timeout: elsewhere.CallTime, CheckRedirect: elsewhere.SameHost},
+		calls: &http.Client{Transport: bounded{base, c.issuer, maxAnswer}, Timeout: elsewhere.CallTime,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
-}
-
-func sameHost(r *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return errors.New("too many redirects")
-	}
-	if first := via[0].URL; r.URL.Scheme != first.Scheme || r.URL.Host != first.Host {
-		return errors.New("a redirect to another host")
-	}
-	return nil
 }
 
 // bounded lets through what goes where the issuer may have endpoints, and reads answers whole, up to a size.
@@ -97,7 +77,7 @@ func (w *web) document(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if status != http.StatusOK || !isJSON(kind) {
+	if status != http.StatusOK || !elsewhere.IsJSON(kind) {
 		return nil, fmt.Errorf("oauth: %s: status %d, type %q, where a JSON document is wanted", address, status, kind)
 	}
 	return body, nil
@@ -126,11 +106,6 @@ func do(client *http.Client, r *http.Request) (status int, kind string, body []b
 	}
 	kind, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	return resp.StatusCode, kind, body, nil
-}
-
-// isJSON reports a media type that metadata, keys and answers of endpoints have.
-func isJSON(kind string) bool {
-	return kind == "application/json" || kind == "application/jwk-set+json"
 }
 
 // unreachable says that a provider could not be asked. Addresses of providers have no secrets in them.
@@ -162,7 +137,7 @@ func (k keeping) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); resp.StatusCode < 300 && !isJSON(kind) {
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); resp.StatusCode < 300 && !elsewhere.IsJSON(kind) {
 		return nil, errors.New("the token response is no JSON")
 	}
 	if k.to.body, err = io.ReadAll(resp.Body); err != nil {
