@@ -49,6 +49,16 @@ func (s Step) Allows(name string) (Factor, bool) {
 	return Factor{}, false
 }
 
+// Ambient reports whether the step needs nothing but what comes with a request by itself.
+func (s Step) Ambient() bool {
+	return !slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return !f.Ambient })
+}
+
+// Certificate reports whether nothing but the certificate of a request passes the step.
+func (s Step) Certificate() bool {
+	return !slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return !f.Tied || !f.Ambient })
+}
+
 // Names are the names of the factors of the step, in order.
 func (s Step) Names() []string {
 	names := make([]string, len(s.AnyOf))
@@ -100,7 +110,7 @@ func (m Method) Check() error {
 
 // leading is how many steps the method begins with that ambient factors alone can pass.
 func (m Method) leading() int {
-	n := slices.IndexFunc(m.Steps, func(s Step) bool { return slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return !f.Ambient }) })
+	n := slices.IndexFunc(m.Steps, func(s Step) bool { return !s.Ambient() })
 	if n < 0 {
 		return len(m.Steps)
 	}

@@ -129,13 +129,9 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if !goodName(n.Name) || len(n.Display) > 200 || !utf8.ValidString(n.Display) {
 		return User{}, ErrBadRequest
 	}
-	id, err := a.engine.random(16)
+	id, handle, err := a.engine.newUser()
 	if err != nil {
 		return User{}, err
-	}
-	handle := make([]byte, 64)
-	if _, err := io.ReadFull(a.engine.rand, handle); err != nil {
-		return User{}, &UnavailableError{err}
 	}
 	if err := a.fence(ctx); err != nil {
 		return User{}, err
@@ -151,6 +147,18 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		u.Status, u.Admin = Suspended, false
 		return a.engine.store.SetUser(ctx, u)
 	})
+}
+
+// newUser makes the id and the handle of a user (WebAuthn L3 section 5.4.3).
+func (e *Engine) newUser() (id string, handle []byte, err error) {
+	if id, err = e.random(16); err != nil {
+		return "", nil, err
+	}
+	handle = make([]byte, 64)
+	if _, err := io.ReadFull(e.rand, handle); err != nil {
+		return "", nil, &UnavailableError{err}
+	}
+	return id, handle, nil
 }
 
 func goodName(name string) bool {

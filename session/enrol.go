@@ -165,7 +165,7 @@ func (s *Session) methodToJoin(tenant string) (best authn.Method, ok bool) {
 	rank := func(m authn.Method) int {
 		n := 0
 		for _, step := range m.Steps {
-			if !allAmbient(step) {
+			if !step.Ambient() {
 				break
 			}
 			n++
@@ -193,7 +193,7 @@ type ambient struct {
 // leadingAmbient verifies the ambient steps that a method begins with.
 func (s *Session) leadingAmbient(ctx context.Context, m authn.Method) (shown ambient, _ error) {
 	for _, step := range m.Steps {
-		if !allAmbient(step) {
+		if !step.Ambient() {
 			break
 		}
 		var last *factors.Rejection

@@ -143,10 +143,8 @@ func (s *Session) ambientTenant(ctx context.Context) (string, error) {
 // certificateThere refuses a method that begins with a certificate where the request has none.
 func (s *Session) certificateThere(ctx context.Context, m authn.Method) error {
 	for _, step := range m.Steps {
-		for _, f := range step.AnyOf {
-			if !f.Tied || !f.Ambient {
-				return nil
-			}
+		if !step.Certificate() {
+			return nil
 		}
 		if s.req.PeerRefused != nil {
 			s.failed(ctx, authn.Login{Method: m}, step.AnyOf[0].Name, ReasonCertificateRefused, "")
@@ -176,7 +174,7 @@ func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []
 			break
 		}
 		step, ok := l.Next()
-		if !ok || !allAmbient(step) {
+		if !ok || !step.Ambient() {
 			break
 		}
 		prove, err := s.proveAmbient(ctx, state, l, step)
@@ -201,10 +199,6 @@ func (s *Session) passAmbient(ctx context.Context, state authn.State, effects []
 		state, effects = next, append(effects, more...)
 	}
 	return s.finish(ctx, state, effects)
-}
-
-func allAmbient(step authn.Step) bool {
-	return !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return !f.Ambient })
 }
 
 // runningLogin is the login under way in a state: of a guest, or inside a session.
@@ -621,7 +615,7 @@ func (s *Session) advance(ctx context.Context, prove authn.Prove, try *attempt) 
 		return ErrInvalidCredential
 	}
 	if l, ok := runningLogin(state); ok {
-		if step, ok := l.Next(); ok && allAmbient(step) {
+		if step, ok := l.Next(); ok && step.Ambient() {
 			err = s.passAmbient(ctx, state, effects, true)
 			return s.settled(ctx, err, try)
 		}

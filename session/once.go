@@ -113,11 +113,8 @@ func (s *Session) runOnce(ctx context.Context, m authn.Method) error {
 // token is looked at, unless the policy lets a token alone in.
 func (s *Session) withItsCertificate(ctx context.Context, l authn.Login) (authn.Method, error) {
 	asked := ""
-	for _, step := range l.Method.Steps {
-		if !slices.ContainsFunc(step.AnyOf, func(f authn.Factor) bool { return !f.Tied || !f.Ambient }) {
-			asked = step.AnyOf[0].Name
-			break
-		}
+	if i := slices.IndexFunc(l.Method.Steps, authn.Step.Certificate); i >= 0 {
+		asked = l.Method.Steps[i].AnyOf[0].Name
 	}
 	switch {
 	case asked == "" || s.req.PeerRefused == nil && s.req.Peer.Present():

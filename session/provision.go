@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"io"
 	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -49,13 +48,9 @@ func (s *Session) provision(ctx context.Context, l authn.Login, v *factors.Verif
 
 // provisioned is the user to be made, without a name, and their credential.
 func (s *Session) provisioned(v *factors.Verified, t Tenant) (Provisioned, error) {
-	id, err := s.engine.random(16)
+	id, handle, err := s.engine.newUser()
 	if err != nil {
 		return Provisioned{}, err
-	}
-	handle := make([]byte, 64)
-	if _, err := io.ReadFull(s.engine.rand, handle); err != nil {
-		return Provisioned{}, &UnavailableError{err}
 	}
 	display := v.Provision.Display
 	if len(display) > 200 || !utf8.ValidString(display) {

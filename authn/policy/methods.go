@@ -26,13 +26,8 @@ const tokenAlone = "insecure_allow_token_without_certificate"
 // such steps. Whether it may be run like that is for TokenAlone to say. What is left meets fewer floors.
 func (m Method) WithoutCertificate() (authn.Method, bool) {
 	left := m.Method
-	left.Steps = slices.DeleteFunc(slices.Clone(m.Steps), onlyCertificate)
+	left.Steps = slices.DeleteFunc(slices.Clone(m.Steps), authn.Step.Certificate)
 	return left, len(left.Steps) < len(m.Steps)
-}
-
-// onlyCertificate reports whether nothing but a certificate passes the step.
-func onlyCertificate(s authn.Step) bool {
-	return !slices.ContainsFunc(s.AnyOf, func(f authn.Factor) bool { return !f.Tied || !f.Ambient })
 }
 
 type methodEntry struct {

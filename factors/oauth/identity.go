@@ -62,18 +62,16 @@ type record struct {
 
 const recordVersion = 1
 
-// record reads what the policy asks for of the claims.
-func (i identity) record(c *client) (record, error) {
-	attributes, err := i.facts.attributes(c)
-	return record{Version: recordVersion, Issuer: i.issuer, Subject: i.sub, Display: i.facts.display(), Attributes: attributes}, err
-}
-
-func (r record) encode() ([]byte, error) {
-	b, err := json.Marshal(r, json.Deterministic(true))
-	if err != nil {
-		return nil, fmt.Errorf("oauth: %w", err)
+// record reads what the policy asks for of the claims, and gives it as a credential stores it too.
+func (i identity) record(c *client) (seen record, data []byte, err error) {
+	seen = record{Version: recordVersion, Issuer: i.issuer, Subject: i.sub, Display: i.facts.display()}
+	if seen.Attributes, err = i.facts.attributes(c); err != nil {
+		return record{}, nil, err
 	}
-	return b, nil
+	if data, err = json.Marshal(seen, json.Deterministic(true)); err != nil {
+		return record{}, nil, fmt.Errorf("oauth: %w", err)
+	}
+	return seen, data, nil
 }
 
 // isOf reports an error where a stored credential is not the identity that it was found by.

@@ -50,10 +50,9 @@ func (f *Factor) Enrol(ctx context.Context, e factors.Enrolment) (factors.Creden
 	if !errors.Is(err, factors.ErrNotFound) {
 		return none, fmt.Errorf("oauth: %w", err)
 	}
-	seen, err := who.record(c)
+	_, data, err := who.record(c)
 	if err != nil {
 		return none, err
 	}
-	data, err := seen.encode()
-	return factors.Credential{ID: who.id(), Kind: f.settings.kind, Data: data, Best: c.strength}, err
+	return factors.Credential{ID: who.id(), Kind: f.settings.kind, Data: data, Best: c.strength}, nil
 }

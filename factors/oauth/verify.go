@@ -97,11 +97,7 @@ func (f *Factor) known(who identity, c *client, linked factors.Credential, r fac
 	if err := who.isOf(linked); err != nil {
 		return none, err
 	}
-	seen, err := who.record(c)
-	if err != nil {
-		return none, err
-	}
-	data, err := seen.encode()
+	seen, data, err := who.record(c)
 	if err != nil {
 		return none, err
 	}
@@ -128,11 +124,7 @@ func (f *Factor) newcomer(who identity, c *client, r factors.Request) (factors.V
 	if err != nil {
 		return none, err
 	}
-	seen, err := who.record(c)
-	if err != nil {
-		return none, err
-	}
-	data, err := seen.encode()
+	seen, data, err := who.record(c)
 	if err != nil {
 		return none, err
 	}

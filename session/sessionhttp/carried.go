@@ -2,6 +2,7 @@ package sessionhttp
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -84,4 +85,12 @@ func hasTokenInQuery(query string) bool {
 		}
 	}
 	return false
+}
+
+// unescaped is a name of a query string as it is meant; as it stands, where it means nothing.
+func unescaped(name string) string {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		return plain
+	}
+	return name
 }

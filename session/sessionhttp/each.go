@@ -3,21 +3,12 @@ package sessionhttp
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
-
-// unescaped is a name of a query string as it is meant; as it stands, where it means nothing.
-func unescaped(name string) string {
-	if plain, err := url.QueryUnescape(name); err == nil {
-		return plain
-	}
-	return name
-}
 
 // RequireEach authenticates every request by itself, from the certificate and the token that it carries, by the methods with
 // each_request that the policy has on offer for the route. No session is read or made, and a cookie is not looked at.
@@ -37,16 +28,10 @@ func (m *Sessions) RequireEachDevice() func(http.Handler) http.Handler {
 }
 
 func (m *Sessions) each(first func(*session.Session) error, needs []Need) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := m.authenticate(r, first, needs); err != nil {
-				challengeToken(w.Header(), err)
-				m.refuse(w, r, err)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
+	return guard(func(r *http.Request) error { return m.authenticate(r, first, needs) }, func(w http.ResponseWriter, r *http.Request, err error) {
+		challengeToken(w.Header(), err)
+		m.refuse(w, r, err)
+	})
 }
 
 // authenticate replaces the session of the request by that of the request alone.

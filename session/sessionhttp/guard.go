@@ -102,10 +102,15 @@ func (m *Sessions) RequireDevice() func(http.Handler) http.Handler {
 }
 
 func (m *Sessions) guard(first func(*session.Session) error, needs []Need) func(http.Handler) http.Handler {
+	return guard(func(r *http.Request) error { return m.allowed(r, first, needs) }, m.turnAway)
+}
+
+// guard lets a request pass that a check finds nothing against, and has others turned away.
+func guard(check func(*http.Request) error, turnAway func(http.ResponseWriter, *http.Request, error)) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := m.allowed(r, first, needs); err != nil {
-				m.turnAway(w, r, err)
+			if err := check(r); err != nil {
+				turnAway(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r)
