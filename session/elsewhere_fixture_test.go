@@ -177,6 +177,7 @@ func (f *elsewhere) SignOutURL(_ context.Context, e authn.Evidence, returnTo str
 // somebody in particular. It forges nothing: whatever it says is taken.
 type tokenKind struct {
 	nonce string
+	once  bool        // a proof is spent, as real ones are
 	env   factors.Env // that the engine gave
 }
 
@@ -231,6 +232,11 @@ func (f *token) Verify(ctx context.Context, v factors.Verification) (factors.Ver
 	u, err := f.env.Directory.UserNamed(ctx, tenant, user, false)
 	if errors.Is(err, factors.ErrNotFound) {
 		return factors.Verified{}, factors.Reject(factors.ReasonUserUnknown, "")
+	}
+	if f.kind.once && v.Carried.Scheme == "DPoP" {
+		if first, err := f.env.Once.Use(ctx, "proof:"+v.Carried.Proof, v.Now.Add(time.Minute)); err != nil || !first {
+			return factors.Verified{}, cmp.Or(err, factors.Reject("proof_replayed", ""))
+		}
 	}
 	return factors.Verified{Evidence: authn.Evidence{Subject: u.Subject(), Names: authn.Names{Tenant: tenant, User: u.Name}, Credential: name, Key: "token:" + name,
 		Strength: authn.Strength{Category: authn.Have}, At: v.Now, Expires: v.Now.Add(time.Hour), Scopes: strings.Split(scopes, ",")}}, err

@@ -121,23 +121,30 @@ func (s *Session) ambientTenant(ctx context.Context) (string, error) {
 			return p.Subject.Tenant, nil
 		}
 	}
-	if s.req.PeerRefused != nil || !s.req.Peer.Present() && !(s.once && s.req.Carried.Token != "") {
+	if s.req.PeerRefused != nil || !s.req.Peer.Present() {
 		return "", nil
 	}
+	v, err := s.firstAmbient(ctx)
+	return v.Evidence.Subject.Tenant, err
+}
+
+// firstAmbient is what the first ambient factor proves that finds a tenant by the request alone; zero: none does.
+func (s *Session) firstAmbient(ctx context.Context) (factors.Verified, error) {
 	for _, f := range s.rt.order {
-		if d := f.Describe(); !d.Ambient || d.Identifies == authn.IdentifiesNothing {
+		d := f.Describe()
+		if !d.Ambient || d.Identifies == authn.IdentifiesNothing {
 			continue
 		}
-		v, err := f.Verify(ctx, factors.Verification{Request: s.factorRequest(authn.Subject{}, authn.Claim{})})
+		v, err := s.ask(ctx, authn.Login{}, d.Name, nil, factors.Asked{})
 		var rejected *factors.Rejection
 		switch {
 		case err == nil && v.Evidence.Subject.Tenant != "":
-			return v.Evidence.Subject.Tenant, nil
+			return v, nil
 		case err != nil && !errors.As(err, &rejected):
-			return "", &UnavailableError{err}
+			return factors.Verified{}, err
 		}
 	}
-	return "", nil
+	return factors.Verified{}, nil
 }
 
 // certificateThere refuses a method that begins with a certificate where the request has none.

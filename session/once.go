@@ -29,28 +29,30 @@ func (e *ProofError) Unwrap() error { return ErrInvalidCredential }
 func (e *Engine) OnceIn(ctx context.Context, s *Session, req Request) error {
 	*s = Session{engine: e, rt: e.current.Load(), req: req, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, hidden: true, once: true}
 	tenant := req.Origin.Tenant
-	if tenant == "" {
+	var first factors.Verified // verified once: a proof of possession cannot be spent again
+	if tenant == "" && req.PeerRefused == nil && (req.Peer.Present() || req.Carried.Token != "") {
 		var err error
-		if tenant, err = s.ambientTenant(ctx); err != nil {
+		if first, err = s.firstAmbient(ctx); err != nil {
 			return err
 		}
+		tenant = first.Evidence.Subject.Tenant
 	}
 	offer := s.rt.policy.Offer(policy.Query{Route: req.Route, Tenant: tenant, EachRequest: true})
 	if len(offer) == 0 {
 		return s.nothingOffered(ctx, tenant)
 	}
-	var first error
+	var lacks error
 	for _, m := range offer {
-		err := s.runOnce(ctx, m)
+		err := s.runOnce(ctx, m, first)
 		var missing *missingError
 		if !errors.As(err, &missing) {
 			return err
 		}
-		if first == nil {
-			first = missing.err
+		if lacks == nil {
+			lacks = missing.err
 		}
 	}
-	return first
+	return lacks
 }
 
 // Once is OnceIn with a session of its own.
@@ -78,8 +80,8 @@ type missingError struct{ err error }
 
 func (e *missingError) Error() string { return e.err.Error() }
 
-// runOnce authenticates the request by one method.
-func (s *Session) runOnce(ctx context.Context, m authn.Method) error {
+// runOnce authenticates the request by one method. first is what was verified already.
+func (s *Session) runOnce(ctx context.Context, m authn.Method, first factors.Verified) error {
 	id, err := s.engine.random(16)
 	if err != nil {
 		return err
@@ -89,7 +91,7 @@ func (s *Session) runOnce(ctx context.Context, m authn.Method) error {
 		return err
 	}
 	for _, step := range l.Method.Steps {
-		v, factor, err := s.showOnce(ctx, l, step)
+		v, factor, err := s.showOnce(ctx, l, step, first)
 		var rejected *factors.Rejection
 		if errors.As(err, &rejected) {
 			if rejected.Reason == factors.ReasonNoToken {
@@ -135,9 +137,12 @@ func (s *Session) withItsCertificate(ctx context.Context, l authn.Login) (authn.
 }
 
 // showOnce verifies the first factor of a step that the request satisfies.
-func (s *Session) showOnce(ctx context.Context, l authn.Login, step authn.Step) (v factors.Verified, factor string, err error) {
+func (s *Session) showOnce(ctx context.Context, l authn.Login, step authn.Step, first factors.Verified) (v factors.Verified, factor string, err error) {
 	var worst *factors.Rejection
 	for _, f := range step.AnyOf {
+		if f.Name == first.Evidence.Factor {
+			return first, f.Name, nil
+		}
 		v, err = s.ask(ctx, l, f.Name, nil, factors.Asked{})
 		var rejected *factors.Rejection
 		if !errors.As(err, &rejected) {

@@ -315,3 +315,41 @@ func TestTokensDoNotStepUp(t *testing.T) {
 	})
 	wantErr(t, err, session.ErrForbidden)
 }
+
+// A request's factors are looked at once: what is spent by looking, as a proof of possession is, is good all the same.
+func TestWhatARequestCarriesIsVerifiedOnce(t *testing.T) {
+	firstOfAll := append(slices.Clone(elsewherePolicy), "  token:   { kind: token }\n", "", "factors:\n", "factors:\n  token:   { kind: token }\n")
+	for name, c := range map[string]struct {
+		policy     []string
+		who, route string
+	}{
+		"certificate and token":                    {elsewherePolicy, "corp/alice", "/v1/x"},
+		"where the token's factor stands first":    {firstOfAll, "corp/alice", "/v1/x"},
+		"without certificate, where that is taken": {elsewherePolicy, "", "/legacy/x"},
+	} {
+		w := newWorld(t, c.policy...)
+		w.tokens.once = true
+		ask := func() error {
+			b := w.browser(c.who)
+			b.route = c.route
+			r := b.request()
+			r.Carried = factors.Carried{Scheme: "DPoP", Token: "alice:read", Proof: "p1", Method: "GET", URL: "https://portal.example" + c.route}
+			_, err := w.Once(context.Background(), r)
+			return err
+		}
+		if err := ask(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := ask(); !errors.Is(err, session.ErrInvalidCredential) {
+			t.Errorf("%s: and again: %v", name, err)
+		}
+	}
+}
+
+func TestDenialWithoutATimeDenies(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	d := factors.CertificateDenials(w.browser("corp/alice").chain[0])[0]
+	d.ID, d.Tenant = "d1", "corp"
+	must(t, w.store.AddDenial(context.Background(), d))
+	wantErr(t, w.browser("corp/alice").begin("badge"), session.ErrInvalidCredential)
+}
