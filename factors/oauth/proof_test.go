@@ -178,7 +178,9 @@ func TestClientAuthenticationByCertificate(t *testing.T) {
 		p := newProvider(t)
 		certificate, key, c := clientCertificate(t)
 		overTLS := httptest.NewUnstartedServer(http.HandlerFunc(p.serve))
-		overTLS.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, Certificates: p.server.TLS.Certificates}
+		names := x509.NewCertPool()
+		names.AddCert(&x509.Certificate{Raw: []byte("another"), RawSubject: []byte("\x30\x00")}) // the authorities that the provider names did not issue the client's
+		overTLS.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, Certificates: p.server.TLS.Certificates, ClientCAs: names}
 		overTLS.StartTLS()
 		defer overTLS.Close()
 		p.metadata = func(m map[string]any) {

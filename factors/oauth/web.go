@@ -28,7 +28,8 @@ type web struct {
 func newWeb(c *client) *web {
 	conf := &tls.Config{RootCAs: c.roots}
 	if c.proof.certificate != nil {
-		conf.Certificates = []tls.Certificate{*c.proof.certificate}
+		// Shown whatever authorities the provider names: of Certificates only those that one of them issued would be.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.proof.certificate, nil }
 	}
 	base := elsewhere.Transport(conf, 4)
 	return &web{

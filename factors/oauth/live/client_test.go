@@ -81,16 +81,10 @@ func TestClientAuthentication(t *testing.T) {
 	p := newPortal(t)
 	issuing := mtlstest.NewCA(t, "Clients")
 	authenticates(t, p, issuing, map[string]means{
-		"basic": withSecret(p, "basic", "secret"), "post": withSecret(p, "post", "secret"), "by-key": withKey(p),
+		"basic": withSecret(p, "basic", "secret"), "post": withSecret(p, "post", "secret"), "by-key": withKey(p), "self-signed": withOwnCertificate(p),
 		"by-subject": withCertificate(p, issuing, "by-subject", mtlstest.Leaf{CN: "portal"}, live.Client{"tls_client_auth_subject_dn": "CN=portal"}),
 		"by-uri":     withCertificate(p, issuing, "by-uri", mtlstest.Leaf{CN: "x", URIs: []string{"spiffe://acme.example/portal"}}, live.Client{"tls_client_auth_san_uri": "spiffe://acme.example/portal"}),
 	})
-}
-
-// A certificate that nobody issued, at a provider that names no authorities when it asks for one.
-func TestSelfSignedClient(t *testing.T) {
-	p := newPortal(t)
-	authenticates(t, p, nil, map[string]means{"self-signed": withOwnCertificate(p)})
 }
 
 // authenticates starts a provider with clients, and signs in as each.
