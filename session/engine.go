@@ -221,6 +221,9 @@ type lookups struct{ store Directory }
 
 func (l lookups) UserNamed(ctx context.Context, tenant, name string, device bool) (factors.User, error) {
 	u, err := l.store.UserNamed(ctx, tenant, name, device)
+	if err == nil && u.NamedElsewhere {
+		return factors.User{}, factors.ErrNotFound
+	}
 	return u.User, foundForFactors(err)
 }
 

@@ -122,7 +122,7 @@ func (s *Session) withItsCertificate(ctx context.Context, l authn.Login) (authn.
 	case asked == "" || s.req.PeerRefused == nil && s.req.Peer.Present():
 		return l.Method, nil
 	case s.req.PeerRefused != nil:
-		s.failed(ctx, l, asked, ReasonCertificateRefused, "")
+		s.seldom(ctx, l, asked, ReasonCertificateRefused)
 		return l.Method, ErrBadRequest
 	}
 	if m, ok := s.rt.policy.MethodNamed(l.Method.Name); ok && m.TokenAlone {

@@ -353,3 +353,39 @@ func TestDenialWithoutATimeDenies(t *testing.T) {
 	must(t, w.store.AddDenial(context.Background(), d))
 	wantErr(t, w.browser("corp/alice").begin("badge"), session.ErrInvalidCredential)
 }
+
+func TestSubjectDeniedOnceMore(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	digest := factors.TokenDigest("issuer", "alice")
+	deny := factors.Denial{By: factors.DenyTokenSubject, Value: hex.EncodeToString(digest[:])}
+	must(t, w.Operate("corp").Deny(context.Background(), deny))
+	w.wait(10 * time.Minute)
+	_, err := w.browser("corp/alice").ask("/v1/x", "alice:read") // issued a minute ago: after the denial
+	must(t, err)
+	must(t, w.Operate("corp").Deny(context.Background(), deny))
+	_, err = w.browser("corp/alice").ask("/v1/x", "alice:read")
+	wantErr(t, err, session.ErrInvalidCredential)
+}
+
+func TestRefusedCertificatesDoNotFillTheAuditLog(t *testing.T) {
+	w := newWorld(t, elsewherePolicy...)
+	for range 200 {
+		b := w.browser("corp/alice")
+		b.route = "/v1/x"
+		r := b.request()
+		r.Peer, r.PeerRefused, r.Carried = factors.PeerCertChain{}, errors.New("refused"), factors.Carried{Scheme: "Bearer", Token: "alice:read"}
+		_, err := w.Once(context.Background(), r)
+		wantErr(t, err, session.ErrBadRequest)
+	}
+	n := 0
+	for _, tenant := range []string{"", "corp"} {
+		for _, e := range w.events(tenant) {
+			if e.Reason == session.ReasonCertificateRefused {
+				n++
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d events of one caller", n)
+	}
+}

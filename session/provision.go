@@ -31,8 +31,12 @@ func (s *Session) provision(ctx context.Context, l authn.Login, v *factors.Verif
 	if err != nil {
 		return "", err
 	}
-	for _, name := range namesFor(v.Provision) {
-		p.User.Name = name
+	names, err := s.namesFor(v.Provision)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		p.User.Name, p.User.NamedElsewhere = name, name == v.Provision.Name
 		u, err := s.storeProvisioned(ctx, p)
 		if errors.Is(err, ErrConflict) {
 			continue // the name is somebody else's: it links to nothing
@@ -67,19 +71,34 @@ func (s *Session) provisioned(v *factors.Verified, t Tenant) (Provisioned, error
 }
 
 // namesFor are the login names that a provisioned user may get: the wished one, or where somebody has it, or nobody can
-// have it, one that the identity itself gives.
-func namesFor(p *factors.Provision) []string {
-	of := hashKey(p.Credential.ID)
-	if !goodName(p.Name) {
-		return []string{"user-" + of[:12], "user-" + of[:24]}
+// have it, one that the identity itself gives; at last one that nobody can have taken beforehand. Where certificates or
+// tokens name users, nobody gets the plain name that they wish for: it may be the one that another's certificate has.
+func (s *Session) namesFor(p *factors.Provision) ([]string, error) {
+	random, err := s.engine.random(12)
+	if err != nil {
+		return nil, err
 	}
-	names := []string{p.Name}
+	of := hashKey(p.Credential.ID)
+	var names []string
+	if goodName(p.Name) && !s.rt.namesUsers() {
+		names = append(names, p.Name)
+	}
 	for _, suffix := range []string{"~" + of[:6], "~" + of[:12]} {
-		if goodName(p.Name + suffix) {
+		if goodName(p.Name) && goodName(p.Name+suffix) {
 			names = append(names, p.Name+suffix)
 		}
 	}
-	return append(names, "user-"+of[:24])
+	return append(names, "user-"+of[:12], "user-"+random), nil
+}
+
+// namesUsers reports whether what a caller brings along may name a user of the directory.
+func (rt *runtime) namesUsers() bool {
+	for _, f := range rt.factors {
+		if d := f.Describe(); d.Ambient && !d.Device && d.Identifies == authn.IdentifiesUser {
+			return true
+		}
+	}
+	return false
 }
 
 // storeProvisioned writes the audit log and then the user. Where the identity is linked already, the user is whom it is

@@ -196,6 +196,9 @@ type User struct {
 	Epoch   uint64 // grows with every change of status, rights or credentials
 	Created time.Time
 	Cutoff  time.Time // as the tenant's, of the user's own sessions and logins
+	// NamedElsewhere: the name is what somebody's provider calls them. It is no name that a certificate or a token means, so
+	// no factor finds the user by it.
+	NamedElsewhere bool
 }
 
 // Invitation lets one user enrol a first credential. The code is kept as a hash.
@@ -291,7 +294,9 @@ type Directory interface {
 
 // DenyList keeps denials of certificates.
 type DenyList interface {
-	// AddDenial: what is denied already for this tenant is no error and changes nothing.
+	// AddDenial: what is denied already for this tenant is no error, and keeps its id and note. Its time moves forward to
+	// that of d, in one step and never back, so that denying a subject's tokens again covers those issued in between; a
+	// zero time denies all of them, and stays.
 	AddDenial(ctx context.Context, d factors.Denial) error
 	// RemoveDenial removes a denial of a tenant; of another tenant's it is ErrNotFound. Empty: the portal's own.
 	RemoveDenial(ctx context.Context, tenant, id string) error

@@ -28,15 +28,20 @@ func (d *denials) AddDenial(ctx context.Context, n factors.Denial) error {
 	n.Created = utc(n.Created)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, old := range d.list {
-		if old.Tenant == n.Tenant && old.By == n.By && old.Value == n.Value {
-			return nil
-		}
-	}
-	if slices.ContainsFunc(d.list, func(old factors.Denial) bool { return old.ID == n.ID }) {
+	list := slices.Clone(d.list)
+	at := slices.IndexFunc(list, func(old factors.Denial) bool {
+		return old.Tenant == n.Tenant && old.By == n.By && old.Value == n.Value
+	})
+	switch {
+	case at < 0 && slices.ContainsFunc(list, func(old factors.Denial) bool { return old.ID == n.ID }):
 		return session.ErrConflict
+	case at < 0:
+		list = append(list, n)
+	case list[at].Created.IsZero() || !n.Created.After(list[at].Created):
+		return nil
+	default:
+		list[at].Created = n.Created
 	}
-	list := append(slices.Clone(d.list), n)
 	slices.SortStableFunc(list, func(a, b factors.Denial) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})

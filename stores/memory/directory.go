@@ -228,7 +228,7 @@ func (d *directory) SetUser(ctx context.Context, u session.User) error {
 	}
 	delete(d.names, from)
 	d.names[to] = old.ID
-	old.Name, old.Display, old.Status, old.Admin = u.Name, u.Display, u.Status, u.Admin
+	old.Name, old.Display, old.Status, old.Admin, old.NamedElsewhere = u.Name, u.Display, u.Status, u.Admin, u.NamedElsewhere
 	old.Cutoff = later(old.Cutoff, utc(u.Cutoff))
 	old.Epoch++
 	d.users[userKey{u.Tenant, u.ID}] = old

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	listDenials  = `SELECT id, tenant, subject, value, note, created FROM denials ORDER BY created, id`
-	addDenial    = `INSERT INTO denials (id, tenant, subject, value, note, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, subject, value) DO NOTHING`
+	listDenials = `SELECT id, tenant, subject, value, note, created FROM denials ORDER BY created, id`
+	addDenial   = `INSERT INTO denials (id, tenant, subject, value, note, created) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (tenant, subject, value) DO UPDATE SET created = excluded.created WHERE created <> 0 AND excluded.created > created`
 	removeDenial = `DELETE FROM denials WHERE tenant = ? AND id = ?`
 
 	eventColumns = `id, at, tenant, user, name, what, reason, method, factor, login, session, source, issuer, detail`

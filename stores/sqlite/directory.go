@@ -16,13 +16,13 @@ const (
 	addTenant     = `INSERT INTO tenants (` + tenantColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
 	setTenant     = `UPDATE tenants SET status = ?, cutoff = max(cutoff, ?), epoch = epoch + 1 WHERE id = ?`
 
-	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created, cutoff`
+	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created, cutoff, named_elsewhere`
 	readUser     = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND id = ?`
 	userNamed    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND name = ? AND device = ?`
 	userByHandle = `SELECT ` + userColumns + ` FROM users WHERE handle = ?`
 	listUsers    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? ORDER BY name, id`
-	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	setUser      = `UPDATE users SET name = ?, display = ?, status = ?, admin = ?, cutoff = max(cutoff, ?), epoch = epoch + 1 WHERE tenant = ? AND id = ? AND epoch = ?`
+	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	setUser      = `UPDATE users SET name = ?, display = ?, status = ?, admin = ?, cutoff = max(cutoff, ?), named_elsewhere = ?, epoch = epoch + 1 WHERE tenant = ? AND id = ? AND epoch = ?`
 	bumpUser     = `UPDATE users SET epoch = epoch + 1, cutoff = max(cutoff, ?) WHERE tenant = ? AND id = ?`
 	userEpoch    = `SELECT epoch FROM users WHERE tenant = ? AND id = ?`
 	tenantEpoch  = `SELECT epoch FROM tenants WHERE id = ?`
@@ -41,7 +41,7 @@ func scanTenant(row scanner) (session.Tenant, error) {
 func scanUser(row scanner) (session.User, error) {
 	var u session.User
 	var epoch, created, cutoff int64
-	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created, &cutoff)
+	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created, &cutoff, &u.NamedElsewhere)
 	u.Epoch, u.Created, u.Cutoff = uint64(epoch), moment(created), moment(cutoff)
 	return u, err
 }
@@ -133,7 +133,7 @@ func insertUser(ctx context.Context, tx *sql.Tx, u session.User) error {
 		handle = u.Handle
 	}
 	_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
-		u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff))
+		u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff), u.NamedElsewhere)
 	return err
 }
 
@@ -146,7 +146,7 @@ func (s *Store) SetUser(ctx context.Context, u session.User) error {
 		if err := checkEpoch(ctx, tx, u.Epoch, userEpoch, u.Tenant, u.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, setUser, u.Name, u.Display, string(u.Status), u.Admin, nanos(u.Cutoff), u.Tenant, u.ID, signed(u.Epoch))
+		_, err := tx.ExecContext(ctx, setUser, u.Name, u.Display, string(u.Status), u.Admin, nanos(u.Cutoff), u.NamedElsewhere, u.Tenant, u.ID, signed(u.Epoch))
 		return err
 	})
 }

@@ -49,6 +49,22 @@ func TestSessionsGetHandles(t *testing.T) {
 	}
 }
 
+// Users who came from a provider are known by the credential that was made with them.
+func TestUsersNamedElsewhereAreKnown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	older(t, path, 3, `INSERT INTO tenants (id, name, status, epoch, created) VALUES ('corp', 'corp', 'active', 1, 1);
+	INSERT INTO users (tenant, id, name, display, device, status, admin, epoch, created) VALUES
+		('corp', 'a', 'alice', '', 0, 'active', 0, 1, 7), ('corp', 'c', 'carol', '', 0, 'active', 0, 1, 8), ('corp', 'd', 'dave~1a2b3c', '', 0, 'active', 0, 1, 8);
+	INSERT INTO credentials (tenant, user, factor, id, kind, name, strength, created, used, flagged, version) VALUES
+		('corp', 'a', 'passkey', '1', 'fido2', '', '{}', 9, 0, '', 1), ('corp', 'c', 'idp', '2', 'oauth', '', '{}', 8, 0, '', 1), ('corp', 'd', 'idp', '3', 'oauth', '', '{}', 8, 0, '', 1)`)
+	s := opened(t, path)
+	for id, want := range map[string]bool{"a": false, "c": true, "d": false} {
+		if u, err := s.User(t.Context(), "corp", id); err != nil || u.NamedElsewhere != want {
+			t.Errorf("%s: %+v, %v", id, u, err)
+		}
+	}
+}
+
 // older makes a file as a version before this left it, at the step of the schema given.
 func older(t *testing.T, path string, step int64, statement string) {
 	t.Helper()

@@ -29,6 +29,13 @@ func denials(c *check) {
 	c.must(c.s.AddDenial(c.ctx, deny("c", factors.DenyKey, "00", 0)))
 	c.must(c.s.AddDenial(c.ctx, a))
 	listed(b, a) // the first one stands
+	again := deny("d", factors.DenySubject, "00", 7)
+	c.must(c.s.AddDenial(c.ctx, again))
+	b.Created = again.Created
+	listed(a, b) // from the later time on
+	c.must(c.s.RemoveDenial(c.ctx, "corp", "b"))
+	b.Created = c.in(2)
+	c.must(c.s.AddDenial(c.ctx, b))
 	c.refuses(c.s.AddDenial(c.ctx, deny("a", factors.DenyKey, "11", 0)), session.ErrConflict)
 	c.refuses(c.s.RemoveDenial(c.ctx, "corp", "c"), session.ErrNotFound)
 	held, err := c.s.ListDenials(c.ctx)
@@ -64,6 +71,11 @@ func denials(c *check) {
 	c.must(c.s.AddDenial(c.ctx, token))
 	c.must(c.s.AddDenial(c.ctx, subject))
 	listed(b, a, got[2], token, subject)
+	always := deny("always", factors.DenyTokenSubject, "11", 0)
+	always.Created = time.Time{}
+	c.must(c.s.AddDenial(c.ctx, always))
+	c.must(c.s.AddDenial(c.ctx, deny("e", factors.DenyTokenSubject, "11", 40)))
+	listed(always, b, a, got[2], token, subject) // a time would make it less
 }
 
 func (c *check) event(id string, at int, edit func(e *session.Event)) session.Event {

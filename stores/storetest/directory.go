@@ -180,6 +180,14 @@ func setUser(c *check) {
 	c.same("by new name", got, want)
 	_, err = c.s.UserByHandle(c.ctx, []byte("other"))
 	c.refuses(err, session.ErrNotFound)
+	for i, elsewhere := range []bool{true, false} {
+		next := c.userNow("corp", "bob")
+		next.NamedElsewhere = elsewhere
+		c.must(c.s.SetUser(c.ctx, next))
+		next.Epoch = uint64(i + 2)
+		c.same("user", c.userNow("corp", "bob"), next)
+	}
+	bob = c.userNow("corp", "bob")
 
 	c.refuses(c.s.SetUser(c.ctx, edit), session.ErrConflict) // the epoch moved
 	edit.Epoch = 2

@@ -16,7 +16,7 @@ func (c *check) provisioned(tenant, id, credential string) session.Provisioned {
 func provision(c *check) {
 	c.tenant("corp")
 	p := c.provisioned("corp", "alice", "1")
-	p.User.Epoch, p.User.Cutoff, p.User.Admin = 7, c.in(-5), true
+	p.User.Epoch, p.User.Cutoff, p.User.Admin, p.User.NamedElsewhere = 7, c.in(-5), true, true
 	p.Credential.Version = 3
 	in := p
 	in.User.Handle, in.Credential.Data = []byte(string(p.User.Handle)), []byte(string(p.Credential.Data))
