@@ -35,9 +35,11 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 			who += "\x00" + s.provenBy(l) // nobody else's attempts count against somebody with a certificate of their own
 		}
 		tenant := s.budget(s.rt.policy.Limits.PerTenant, l.Subject.Tenant, "tenant")
-		a := &attempt{s: s, tenant: &tenant, budgets: []Budget{s.insiderSource(l)}}
-		if !s.elsewhere(factor) {
-			a.budgets = append(a.budgets, s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who))
+		a := &attempt{s: s, tenant: &tenant}
+		if s.elsewhere(factor) {
+			a.budgets = []Budget{s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "login", l.ID)}
+		} else {
+			a.budgets = []Budget{s.insiderSource(l), s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who)}
 		}
 		return a, a.take(ctx, l)
 	}

@@ -474,6 +474,11 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 		try.giveBack(ctx)
 		return err
 	}
+	if why, err := s.overSince(ctx, l, c, v.Evidence); err != nil {
+		return err
+	} else if why != "" {
+		return fail(&factors.Rejection{Reason: why})
+	}
 	if v.Provision != nil {
 		why, err := s.provision(ctx, l, &v)
 		if err != nil {

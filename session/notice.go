@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -30,7 +31,7 @@ func handleDigest(tenant, factor, handle string) Digest {
 // Notice takes what an issuer says about evidence of a factor in a tenant: that it is over (OpenID Connect Back-Channel
 // Logout 1.0). Sessions and logins that rest on it have ended when Notice returns, and none is won with it in between. A
 // notice that is not good, or was taken before, is [ErrBadRequest]; one for a factor that takes none is [ErrNotFound]. If
-// ending them breaks off, the notice may be given again.
+// carrying it out breaks off, the notice may be given again.
 func (e *Engine) Notice(ctx context.Context, factor, tenant string, form url.Values, source netip.Addr) error {
 	s := &Session{engine: e, rt: e.current.Load(), req: Request{Source: source}, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, once: true}
 	f, ok := s.rt.factors[factor].(factors.Notified)
@@ -46,12 +47,8 @@ func (e *Engine) Notice(ctx context.Context, factor, tenant string, form url.Val
 		return &UnavailableError{err}
 	}
 	taken := handleDigest(tenant, factor, "notice\x00"+over.ID)
-	before, err := e.store.Cutoff(ctx, taken)
-	if err != nil {
-		return broken("read cutoff", err)
-	}
-	if !before.IsZero() {
-		return s.noticeRefused(ctx, factor, &factors.Rejection{Reason: ReasonNoticeSpent})
+	if err := s.noticeOpen(ctx, factor, taken); err != nil {
+		return err
 	}
 	for _, handle := range over.Handles {
 		if err := s.endHandle(ctx, factor, tenant, handle, over.Final); err != nil {
@@ -61,7 +58,20 @@ func (e *Engine) Notice(ctx context.Context, factor, tenant string, form url.Val
 	return s.noticeTaken(ctx, factor, tenant, over, taken)
 }
 
-// noticeTaken remembers a notice that was carried out. Of several instances that got it at the same moment one took it.
+// noticeOpen refuses a notice that was carried out before.
+func (s *Session) noticeOpen(ctx context.Context, factor string, taken Digest) error {
+	before, err := s.engine.store.Cutoff(ctx, taken)
+	if err != nil {
+		return broken("read cutoff", err)
+	}
+	if !before.IsZero() {
+		return s.noticeRefused(ctx, factor, &factors.Rejection{Reason: ReasonNoticeSpent})
+	}
+	return nil
+}
+
+// noticeTaken remembers a notice that was carried out. Of several instances that got it at the same moment one took it,
+// unless that one was broken off before the cutoff said so.
 func (s *Session) noticeTaken(ctx context.Context, factor, tenant string, over factors.Over, taken Digest) error {
 	until := s.now.Add(noticeKept)
 	if over.Until.After(until) {
@@ -69,10 +79,12 @@ func (s *Session) noticeTaken(ctx context.Context, factor, tenant string, over f
 	}
 	err := s.engine.store.Spend(ctx, budgetKey("notice", tenant, factor, over.ID), until)
 	if errors.Is(err, ErrSpent) {
-		return s.noticeRefused(ctx, factor, &factors.Rejection{Reason: ReasonNoticeSpent})
+		err = s.noticeOpen(ctx, factor, taken)
+	} else if err != nil {
+		err = &UnavailableError{err}
 	}
 	if err != nil {
-		return &UnavailableError{err}
+		return err
 	}
 	return broken("remember notice", s.engine.store.SetCutoff(ctx, taken, s.now, until))
 }
@@ -115,6 +127,13 @@ func (s *Session) endHandle(ctx context.Context, factor, tenant, handle string, 
 		return nil
 	}
 	return s.engine.record(ctx, events...)
+}
+
+// overSince says that an issuer has said of an answer that it is over since it was asked for: what came back may have been
+// given out before that. Whoever is sent there afterwards is the issuer's to vouch for anew.
+func (s *Session) overSince(ctx context.Context, l authn.Login, c authn.Challenge, e authn.Evidence) (authn.Reason, error) {
+	e.At = c.Issued
+	return s.takenBack(ctx, cmp.Or(e.Subject.Tenant, l.Subject.Tenant), []authn.Evidence{e})
 }
 
 // takenBack says that an issuer has taken evidence back; empty: none did.
