@@ -134,3 +134,16 @@ func TestSignOutThatMetAStepUp(t *testing.T) {
 	}
 	stale.wantState(authn.KindGuest)
 }
+
+// What is minted for a person on a device ends with the device: the person does.
+func TestGrantEndsWithTheDevice(t *testing.T) {
+	w := newWorld(t, "kiosk:     { steps: [kiosk-cert], session: { idle: 12h, absolute: 24h } }", "kiosk:     { steps: [kiosk-cert], session: { idle: 10m, absolute: 10m } }")
+	b := atKiosk(w, "corp/alice")
+	b.route = "/kiosk/x"
+	s := b.open()
+	device, _ := s.State().(authn.Authenticated).Device()
+	p, err := s.Grant(context.Background())
+	if must(t, err); !p.Deadline.Equal(device.Deadline) {
+		t.Errorf("granted until %v on a device until %v", p.Deadline, device.Deadline)
+	}
+}

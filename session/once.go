@@ -267,7 +267,7 @@ func (l live) SessionLive(ctx context.Context, now time.Time, tenant, user, id s
 
 // Grant is the session's person, for a token to be minted in their name: they are signed in at this moment, by a method
 // and with evidence that the policy in force still takes on this route. A request that is authenticated by itself grants
-// nothing ([ErrForbidden]): tokens do not mint tokens.
+// nothing ([ErrForbidden]): tokens do not mint tokens. On a device the deadline is no later than the device's.
 func (s *Session) Grant(ctx context.Context) (authn.Principal, error) {
 	if err := s.tick(ctx); err != nil {
 		return authn.Principal{}, err
@@ -279,5 +279,22 @@ func (s *Session) Grant(ctx context.Context) (authn.Principal, error) {
 		return authn.Principal{}, err
 	}
 	p, _ := s.Person()
+	if a, ok := s.state.(authn.Authenticated); ok {
+		if device, ok := a.Device(); ok { // the person falls with it
+			for _, at := range append([]time.Time{device.Deadline}, expiries(device)...) {
+				if !at.IsZero() && at.Before(p.Deadline) {
+					p.Deadline = at
+				}
+			}
+		}
+	}
 	return p, nil
+}
+
+func expiries(p authn.Principal) []time.Time {
+	var all []time.Time
+	for _, e := range p.All() {
+		all = append(all, e.Expires)
+	}
+	return all
 }
