@@ -294,6 +294,30 @@ func TestKeysOverlap(t *testing.T) {
 	}
 }
 
+// What a kill left of a key that was being written goes; what may be another process's of this moment stays.
+func TestLeftoversOfAKillGo(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	keys, err := OpenKeys(dir, 0, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, young := filepath.Join(dir, ".new-1"), filepath.Join(dir, ".new-2")
+	for file, at := range map[string]time.Time{old: now.Add(-2 * time.Hour), young: now.Add(-time.Minute)} {
+		if err := errors.Join(os.WriteFile(file, []byte("half a key"), 0o600), os.Chtimes(file, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := keys.Rotate(now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old one: %v", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Errorf("the young one: %v", err)
+	}
+}
+
 func TestFoldersThatAreRefused(t *testing.T) {
 	for name, spoil := range map[string]func(dir, file string) error{
 		"others can look into it": func(dir, _ string) error { return os.Chmod(dir, 0o755) },

@@ -87,6 +87,7 @@ func (k *Keys) Rotate(now time.Time) error {
 			return err
 		}
 	}
+	k.sweep(now)
 	for _, old := range k.all {
 		if !published(k.all, old, now) {
 			if err := os.Remove(old.file); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -95,6 +96,16 @@ func (k *Keys) Rotate(now time.Time) error {
 		}
 	}
 	return k.load(now)
+}
+
+// sweep removes what a kill left behind while a key was being written.
+func (k *Keys) sweep(now time.Time) {
+	left, _ := filepath.Glob(filepath.Join(k.dir, ".new-*"))
+	for _, file := range left {
+		if about, err := os.Lstat(file); err == nil && now.Sub(about.ModTime()) > time.Hour {
+			_ = os.Remove(file) // it is tried again
+		}
+	}
 }
 
 // signing is the key that signs now.
