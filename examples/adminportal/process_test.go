@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/sallyport-auth/sallyport/factors/fido2/fido2test"
+	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/stores/sqlite"
 )
 
 // asProgram makes the test binary run as the portal itself.
@@ -177,6 +179,15 @@ func TestSessionsSurviveRestartAndKill(t *testing.T) {
 			t.Fatalf("%v", who)
 		}
 		p.end(syscall.SIGKILL)
+	}
+	store, err := sqlite.Open(t.Context(), filepath.Join(data, "portal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	made, err := store.Events(t.Context(), session.EventFilter{Tenant: tenant, What: session.UserCreated})
+	if err != nil || len(made) != 2 {
+		t.Errorf("the audit log has %d users made, %v", len(made), err)
 	}
 }
 

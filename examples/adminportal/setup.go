@@ -269,13 +269,17 @@ func (p *portal) invite(ctx context.Context, op *session.Admin, u session.User) 
 	return nil
 }
 
+// user is one of the first users, who is made where he is missing. It looks first: making somebody is in the audit log
+// before it fails.
 func (p *portal) user(ctx context.Context, op *session.Admin, n session.NewUser) (session.User, error) {
-	u, err := op.CreateUser(ctx, n)
-	if !errors.Is(err, session.ErrConflict) {
-		return u, err
+	u, err := userNamed(ctx, op, n.Name)
+	if errors.Is(err, errNobody) {
+		return op.CreateUser(ctx, n)
 	}
-	return userNamed(ctx, op, n.Name)
+	return u, err
 }
+
+var errNobody = errors.New("there is no user of this name")
 
 func userNamed(ctx context.Context, op *session.Admin, name string) (session.User, error) {
 	users, err := op.Users(ctx)
@@ -287,5 +291,5 @@ func userNamed(ctx context.Context, op *session.Admin, name string) (session.Use
 			return u, nil
 		}
 	}
-	return session.User{}, fmt.Errorf("there is no user %q", name)
+	return session.User{}, fmt.Errorf("%w: %q", errNobody, name)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,9 +9,9 @@ import (
 	"net/http"
 	"regexp"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
+	strict "github.com/go-json-experiment/json"
 
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
@@ -152,18 +151,13 @@ func readValue(w http.ResponseWriter, r *http.Request) (string, error) {
 	if errors.As(err, &large) {
 		return "", errLarge
 	}
-	if err != nil || !utf8.Valid(b) {
+	if err != nil {
 		return "", errShape
 	}
 	var in struct {
 		Value *string `json:"value"`
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if d.Decode(&in) != nil || in.Value == nil {
-		return "", errShape
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if strict.Unmarshal(b, &in, strict.RejectUnknownMembers(true)) != nil || in.Value == nil {
 		return "", errShape
 	}
 	if len(*in.Value) > maxValue {

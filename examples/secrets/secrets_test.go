@@ -326,6 +326,8 @@ func TestBodiesAreReadStrictly(t *testing.T) {
 		"null":           {"/v1/secrets/a", "application/json", `{"value":null}`, 400},
 		"another member": {"/v1/secrets/a", "application/json", `{"value":"x","other":1}`, 400},
 		"two objects":    {"/v1/secrets/a", "application/json", `{"value":"x"}{}`, 400},
+		"twice":          {"/v1/secrets/a", "application/json", `{"value":"x","value":"y"}`, 400},
+		"another case":   {"/v1/secrets/a", "application/json", `{"VALUE":"x"}`, 400},
 		"a number":       {"/v1/secrets/a", "application/json", `{"value":1}`, 400},
 		"invalid UTF-8":  {"/v1/secrets/a", "application/json", "{\"value\":\"\xff\"}", 400},
 		"another type":   {"/v1/secrets/a", "text/plain", `{"value":"x"}`, 415},

@@ -6,7 +6,9 @@ cd "$(dirname "$0")"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/sallyport"
 mkdir -p "$cache"
 
-command -v npm >/dev/null || { echo "npm is missing: install the Debian packages nodejs npm"; exit 1; }
+for p in npm node; do
+	command -v "$p" >/dev/null || { echo "$p is missing: install the Debian packages nodejs npm"; exit 1; }
+done
 # oidc-provider needs a Node that Debian 12 does not have yet.
 node_version=22.23.3
 if ! node -e 'process.exit(typeof require("node:crypto").hash === "function" ? 0 : 1)' 2>/dev/null; then
