@@ -27,6 +27,15 @@ type identity struct {
 // credentials for one person.
 func (i identity) id() string { return digest("oauth identity", i.tenant, i.issuer, i.sub) }
 
+// name is the login name that a new user is to have: that of the claim, or the subject where the provider does not say. An
+// e-mail address that the policy wants is never left out.
+func (i identity) name(claim string) (string, error) {
+	if raw := i.facts.raw(claim); claim != emailClaim && (len(raw) == 0 || raw.Kind() == 'n') {
+		return i.sub, nil
+	}
+	return i.facts.name(claim)
+}
+
 // digest is a hash of some texts, each with its length before it.
 func digest(texts ...string) string {
 	h := sha256.New()

@@ -37,6 +37,17 @@ func TestANewUserWhereThePolicySaysSo(t *testing.T) {
 	}
 }
 
+// A name is only a name: whoever's provider has none for them is called by the subject.
+func TestANewUserWhoseProviderSendsNoName(t *testing.T) {
+	for name, sent := range map[string]map[string]any{"missing": nil, "null": {"nickname": nil}} {
+		b := newBench(t, "provision: on\nuser: { claim: nickname }")
+		b.provider.claims = claims(sent)
+		if got, err := b.verify(b.come(acme, nil)); err != nil || got.Provision == nil || got.Provision.Name != "alice-at-acme" {
+			t.Errorf("%s: %+v, %v", name, got.Provision, err)
+		}
+	}
+}
+
 func claims(all map[string]any) func(map[string]any) {
 	return func(m map[string]any) {
 		for name, value := range all {
@@ -56,7 +67,7 @@ func TestWhoIsNotProvisioned(t *testing.T) {
 		"the policy does not say so":      {"", nil, acme, factors.ReasonUserUnknown},
 		"the subject is somebody already": {on, map[string]any{"nickname": "alice"}, alice.Subject(), factors.ReasonUserUnknown},
 		"no earlier step named a tenant":  {on + "\ntenant: acme", map[string]any{"nickname": "alice"}, authn.Subject{}, oauth.ReasonTenant},
-		"no name":                         {on, nil, acme, oauth.ReasonClaim},
+		"no address":                      {"provision: on\nemail: verified\nuser: { claim: email }", map[string]any{"email": nil}, acme, oauth.ReasonClaim},
 		"an empty name":                   {on, map[string]any{"nickname": ""}, acme, oauth.ReasonClaim},
 		"a null":                          {on, map[string]any{"nickname": []any{nil}}, acme, oauth.ReasonClaim},
 		"two names":                       {on, map[string]any{"nickname": []string{"a", "b"}}, acme, oauth.ReasonClaim},

@@ -120,7 +120,7 @@ func (f *Factor) newcomer(who identity, c *client, r factors.Request) (factors.V
 	case r.Subject.Tenant == "":
 		return none, factors.Reject(ReasonTenant, "new users are made only in a tenant that an earlier step proved")
 	}
-	name, err := who.facts.name(c.user)
+	name, err := who.name(c.user)
 	if err != nil {
 		return none, err
 	}
