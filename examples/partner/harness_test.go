@@ -151,7 +151,7 @@ func (s *surfer) do(r *http.Request) answer {
 
 var (
 	refresh  = regexp.MustCompile(`http-equiv="refresh" content="0;url=([^"]*)"`)
-	actionOf = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
+	actionOf = regexp.MustCompile(`<form[^>]* method="post"(?: action="([^"]*)")?`)
 	inputOf  = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
 )
 

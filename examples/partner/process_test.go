@@ -37,9 +37,9 @@ func program(args ...string) *exec.Cmd {
 }
 
 // spawn starts the portal as a process and waits until it is ready.
-func spawn(t *testing.T, data, addr string) *process {
+func spawn(t *testing.T, data, addr string, args ...string) *process {
 	t.Helper()
-	p := &process{running: &running{t: t, data: data}, cmd: program("-addr", addr, "-data", data)}
+	p := &process{running: &running{t: t, data: data}, cmd: program(append([]string{"-addr", addr, "-data", data}, args...)...)}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
