@@ -136,6 +136,12 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if err := a.fence(ctx); err != nil {
 		return User{}, err
 	}
+	// The audit log would have a user who never was.
+	if _, err := a.engine.store.UserNamed(ctx, a.tenant, n.Name, n.Device); err == nil {
+		return User{}, ErrConflict
+	} else if !errors.Is(err, ErrNotFound) {
+		return User{}, broken("read user", err)
+	}
 	if n.Display == "" {
 		n.Display = n.Name
 	}
@@ -276,6 +282,10 @@ func (a *Admin) gain(ctx context.Context, ev Event, do func() error, undo func(c
 		return err
 	}
 	if err := do(); err != nil {
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+			ev.Reason, ev.Detail = ReasonChangedMeanwhile, "not done"
+			_ = a.record(context.WithoutCancel(ctx), ev)
+		}
 		return err
 	}
 	gone := a.still(ctx)

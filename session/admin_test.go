@@ -366,3 +366,24 @@ func TestFormerAdministratorSuspendsNobody(t *testing.T) {
 		t.Error("it is done")
 	}
 }
+
+// The audit log has nobody who was never made; where somebody else was quicker it says that it was not done.
+func TestUsersWhoExistAlreadyAreNotInTheLogAgain(t *testing.T) {
+	w := newWorld(t)
+	before := w.count("corp", session.UserCreated)
+	_, err := w.Operate("corp").CreateUser(context.Background(), session.NewUser{Name: "alice"})
+	wantErr(t, err, session.ErrConflict)
+	if n := w.count("corp", session.UserCreated); n != before {
+		t.Errorf("%d events more", n-before)
+	}
+	w.before = func(op string) {
+		if op == "CreateUser" {
+			w.before = nil
+			_, err := w.Operate("corp").CreateUser(context.Background(), session.NewUser{Name: "carol"})
+			must(t, err)
+		}
+	}
+	_, err = w.Operate("corp").CreateUser(context.Background(), session.NewUser{Name: "carol"})
+	wantErr(t, err, session.ErrConflict)
+	w.wantEvent("corp", session.UserCreated, session.ReasonChangedMeanwhile)
+}
