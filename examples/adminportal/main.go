@@ -31,12 +31,16 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "adminportal:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}
 }
+
+// errUsage: the flag package has said what is wrong with the flags.
+var errUsage = errors.New("wrong usage")
 
 // options are the flags, and the clock.
 type options struct {
@@ -56,7 +60,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
 	f.StringVar(&o.invite, "invite", "", "print a new invitation for a user of this login name")
 	if err := f.Parse(args); err != nil {
-		return o, flag.ErrHelp
+		if !errors.Is(err, flag.ErrHelp) {
+			err = errUsage
+		}
+		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
@@ -72,7 +79,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w. Name another address with -addr", err)
 	}
 	defer l.Close()
 	host, _, _ := net.SplitHostPort(address(o.addr))

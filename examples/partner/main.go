@@ -33,12 +33,16 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "partner:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}
 }
+
+// errUsage: the flag package has said what is wrong with the flags.
+var errUsage = errors.New("wrong usage")
 
 // options are the flags, and the clock.
 type options struct {
@@ -60,7 +64,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.real.client, "client-id", "", "the id by which that provider knows this portal")
 	f.StringVar(&o.real.secret, "client-secret-file", "", "a file with the secret for that provider; without it the portal is a public client")
 	if err := f.Parse(args); err != nil {
-		return o, flag.ErrHelp
+		if !errors.Is(err, flag.ErrHelp) {
+			err = errUsage
+		}
+		return o, err
 	}
 	return o, o.check(f.NArg(), f.Arg(0))
 }
@@ -90,7 +97,7 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w. Name another address with -addr", err)
 	}
 	defer l.Close()
 	host, _, _ := net.SplitHostPort(address(o.addr))

@@ -42,7 +42,7 @@ func (a *api) routes() http.Handler {
 	r.MethodNotAllowed(func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, sessionhttp.CodeBadRequest, "This cannot be done here.")
 	})
-	read, write := a.sessions.RequireEach(sessionhttp.Scope("secrets:read")), a.sessions.RequireEach(sessionhttp.Scope("secrets:write"))
+	read, write := a.sessions.RequireEach(sessionhttp.Scope(readScope)), a.sessions.RequireEach(sessionhttp.Scope(writeScope))
 	r.With(read).Get("/v1/secrets", a.call(a.list))
 	r.With(read).Get("/v1/secrets/{name}", a.call(a.get))
 	r.With(write).Put("/v1/secrets/{name}", a.call(a.put))

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 )
@@ -50,7 +51,7 @@ func parseClient(command string, args []string, out io.Writer) (*call, error) {
 	f.StringVar(&c.key, "key", "", "a file with its key (default DATA/pki/AS.key)")
 	f.StringVar(&c.token, "token", "", "a file with the token, which nobody else may read (default DATA/tokens/AS.jwt)")
 	if err := f.Parse(args); err != nil {
-		return nil, flag.ErrHelp
+		return nil, said(err)
 	}
 	given := map[string]bool{}
 	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -80,7 +81,7 @@ func parseClient(command string, args []string, out io.Writer) (*call, error) {
 func (c *call) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	client, leaf, err := c.client()
+	client, leaf, err := c.client(stderr)
 	if err != nil {
 		return err
 	}
@@ -127,6 +128,9 @@ func (c *call) request(ctx context.Context, stdin io.Reader) (*http.Request, err
 	if len(text) > maxValue {
 		return nil, errLarge
 	}
+	if !utf8.ValidString(text) {
+		return nil, errors.New("the value is no text in UTF-8, and would not come back as it is: encode it, for example with base64")
+	}
 	body, err := json.Marshal(map[string]string{"value": text})
 	if err != nil {
 		return nil, err
@@ -139,11 +143,11 @@ func (c *call) request(ctx context.Context, stdin io.Reader) (*http.Request, err
 }
 
 // client is what makes requests, and the certificate that it shows, if any.
-func (c *call) client() (*http.Client, *x509.Certificate, error) {
+func (c *call) client(stderr io.Writer) (*http.Client, *x509.Certificate, error) {
 	roots := x509.NewCertPool()
 	b, err := os.ReadFile(c.ca)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the authority of the server's certificate: %w. Name it with -ca", err)
+		return nil, nil, fmt.Errorf("the authority of the server's certificate: %w. Name the server's data folder with -data, or the file with -ca", err)
 	}
 	if !roots.AppendCertsFromPEM(b) {
 		return nil, nil, fmt.Errorf("%s holds no certificate", c.ca)
@@ -156,6 +160,9 @@ func (c *call) client() (*http.Client, *x509.Certificate, error) {
 			return nil, nil, fmt.Errorf("the client certificate: %w. Name it with -cert and -key", err)
 		}
 		leaf = pair.Leaf
+		if about, err := os.Stat(c.key); err == nil && about.Mode().Perm()&0o077 != 0 {
+			fmt.Fprintf(stderr, "secrets: %s can be read by others: whoever reads it has the key. Run: chmod 600 %s\n", c.key, quote(c.key))
+		}
 		// Also where the server does not name its authority: what is wrong with it is for the server to say.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
@@ -182,7 +189,7 @@ func (c *call) readToken(stderr io.Writer) (string, error) {
 	ends := time.Unix(claims.Expires, 0)
 	switch left := ends.Sub(c.now()); {
 	case left <= 0:
-		return "", fmt.Errorf("the token in %s expired at %s: get a new one", c.token, ends.Format(time.RFC3339))
+		return "", fmt.Errorf("the token in %s expired at %s: get a new one from whoever issued it (the demonstration's server renews its own while it runs)", c.token, ends.Format(time.RFC3339))
 	case left < warnToken:
 		fmt.Fprintf(stderr, "secrets: the token in %s ends at %s: get a new one\n", c.token, ends.Format(time.RFC3339))
 	}
@@ -194,7 +201,7 @@ func (c *call) unreachable(err error) error {
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("the server is not the one that %s vouches for: nothing was sent. Look at -server and -ca: %w", c.ca, unknown.Err)
 	}
-	return fmt.Errorf("the server cannot be reached: %w", err)
+	return fmt.Errorf("the server cannot be reached: %w. Does it run at %s? Name another with -server", err, c.server)
 }
 
 // refused says what a refusal means. The server does not tell: what the token says of itself helps its owner.
@@ -211,18 +218,38 @@ func (c *call) refused(res *http.Response, body []byte, token string, leaf *x509
 	case p.Code == sessionhttp.CodeNotAuthenticated:
 		return errors.New("the server saw no token: name its file with -token")
 	case p.Code == sessionhttp.CodeForbidden:
-		return fmt.Errorf("the token allows %q, and %s needs more", claims.Scope, c.command)
+		return fmt.Errorf("the token allows %q, and %s needs %s", claims.Scope, c.command, map[bool]string{true: readScope, false: writeScope}[c.command == "get" || c.command == "list"])
+	case p.Code == sessionhttp.CodeBadRequest && c.command != "put":
+		return fmt.Errorf("%s (%s) Is %s the address in the server's ready line, to the letter?", p.Title, res.Status, c.server)
 	case p.Code != sessionhttp.CodeInvalidCredential:
 		return fmt.Errorf("%s (%s)", p.Title, res.Status)
-	case claims.Audience != audience:
-		return fmt.Errorf("the token was not accepted: it is for %q, and this server is %q", claims.Audience, audience)
-	case leaf != nil && claims.Confirmation.Certificate != thumbprint(leaf):
-		return fmt.Errorf("the token was not accepted: it is bound to another certificate than %s", c.cert)
-	case leaf != nil:
-		return fmt.Errorf("the certificate or the token was not accepted. The certificate is %q of %q: is that the authority of this service? Its operators find the reason in the audit log",
-			leaf.Subject.CommonName, leaf.Issuer.CommonName)
 	}
-	return errors.New("the certificate or the token was not accepted: the operators find the reason in the audit log")
+	why := c.unlike(claims, leaf)
+	if why == "" && leaf != nil {
+		why = fmt.Sprintf("The certificate is %q of %q: is that the authority of this service?", leaf.Subject.CommonName, leaf.Issuer.CommonName)
+	}
+	return fmt.Errorf("the certificate or the token was not accepted. %s The operators find the reason in the audit log", why)
+}
+
+// unlike is what of a token is not as this service wants it, as far as its owner can see.
+func (c *call) unlike(claims tokenClaims, leaf *x509.Certificate) string {
+	switch {
+	case claims.Audience != audience:
+		return fmt.Sprintf("The token is for %q, and this server is %q.", claims.Audience, audience)
+	case c.now().Add(time.Minute).Unix() < max(claims.Issued, claims.NotBefore):
+		return fmt.Sprintf("The token is good from %s on.", time.Unix(max(claims.Issued, claims.NotBefore), 0).Format(time.RFC3339))
+	case claims.Confirmation.Certificate == "":
+		return "The token is bound to no certificate."
+	case leaf == nil:
+		return ""
+	case claims.Confirmation.Certificate != thumbprint(leaf):
+		return fmt.Sprintf("The token is bound to another certificate than %s.", c.cert)
+	case claims.Subject != leaf.Subject.CommonName:
+		return fmt.Sprintf("The token is of %q, and the certificate of %q.", claims.Subject, leaf.Subject.CommonName)
+	case claims.Issuer != issuerName:
+		return fmt.Sprintf("The token is of the issuer %q, and this server takes those of %q.", claims.Issuer, issuerName)
+	}
+	return ""
 }
 
 func (c *call) show(stdout io.Writer, body []byte) error {

@@ -34,6 +34,7 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "secrets:", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -61,6 +62,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return c.run(ctx, stdin, stdout, stderr)
 	}
+	if command == "help" || command == "-h" || command == "--help" {
+		_, _ = io.WriteString(stdout, usage)
+		return flag.ErrHelp
+	}
+	if command != "" {
+		fmt.Fprintf(stderr, "secrets: there is no command %q\n", command)
+	}
 	_, _ = io.WriteString(stderr, usage)
-	return flag.ErrHelp
+	return errUsage
+}
+
+var errUsage = errors.New("wrong usage, and said so")
+
+// said is the error of flags that were asked about, or refused: the flag package has written which.
+func said(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return errUsage
 }

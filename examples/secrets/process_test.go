@@ -119,9 +119,10 @@ func TestCommandsEndWithACodeAndOneLine(t *testing.T) {
 		code int
 		says string
 	}{
-		"refused":          {[]string{"put", "-as", "reader", "name"}, 1, "needs more"},
+		"refused":          {[]string{"put", "-as", "reader", "name"}, 1, "needs secrets:write"},
 		"nothing there":    {[]string{"get", "name"}, 1, "no such secret"},
 		"no command known": {[]string{"burn"}, 2, "usage:"},
+		"help":             {[]string{"list", "-h"}, 0, "Usage of secrets list"},
 		"a bad flag":       {[]string{"list", "-burn"}, 2, "flag provided but not defined"},
 	} {
 		out, errs, code := p.asClient("x", c.args...)

@@ -117,8 +117,8 @@ func TestSecretsOfPrograms(t *testing.T) {
 	r.wants("", "", "delete", "-as", "writer", "a.second")
 	r.fails("no such secret", "", "get", "-as", "reader", "a.second")
 	r.fails("no such secret", "", "delete", "-as", "writer", "a.second")
-	r.fails("needs more", "x", "put", "-as", "reader", "db-password")
-	r.fails("needs more", "", "delete", "-as", "reader", "db-password")
+	r.fails("needs secrets:write", "x", "put", "-as", "reader", "db-password")
+	r.fails("needs secrets:write", "", "delete", "-as", "reader", "db-password")
 	r.fails("takes one name", "", "get", "-as", "reader", "../etc/passwd")
 	r.fails("64 KiB", strings.Repeat("x", maxValue+1), "put", "big")
 	r.wants("", strings.Repeat("x", maxValue), "put", "big")
@@ -159,9 +159,19 @@ func TestClientSaysWhatToDo(t *testing.T) {
 	r.mint(file, "writer", func(c *tokenClaims) { c.Expires = time.Now().Add(-time.Hour).Unix() })
 	r.fails("expired at", "", "list", "-token", file)
 	r.mint(file, "writer", func(c *tokenClaims) { c.Audience = "elsewhere" })
-	r.fails(`it is for "elsewhere"`, "", "list", "-token", file)
+	r.fails(`is for "elsewhere"`, "", "list", "-token", file)
+	r.mint(file, "writer", func(c *tokenClaims) { c.NotBefore = time.Now().Add(time.Hour).Unix() })
+	r.fails("is good from", "", "list", "-token", file)
+	r.mint(file, "writer", func(c *tokenClaims) { c.Confirmation = confirmation{} })
+	r.fails("bound to no certificate", "", "list", "-token", file)
+	r.mint(file, "writer", func(c *tokenClaims) { c.Subject = "reader" })
+	r.fails(`of "reader", and the certificate of "writer"`, "", "list", "-token", file)
+	r.mint(file, "writer", func(c *tokenClaims) { c.Issuer = "https://elsewhere.example" })
+	r.fails(`of the issuer "https://elsewhere.example"`, "", "list", "-token", file)
 	r.mint(file, "writer", func(c *tokenClaims) { c.Scope = "secrets:read" })
-	r.fails("needs more", "x", "put", "-token", file, "name")
+	r.fails("needs secrets:write", "x", "put", "-token", file, "name")
+	r.fails("encode it", "\xff\xfe\x00", "put", "name")
+	r.fails("in the server's ready line", "", "list", "-server", strings.Replace(r.url, "localhost", "127.0.0.1", 1))
 	r.wants("", "", "list", "-token", file)
 	r.stop()
 	r.fails("cannot be reached", "", "list")
@@ -188,7 +198,7 @@ func (r *running) token(name, typ string, key *ecdsa.PrivateKey, edit func(*toke
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c := tokenClaims{Issuer: issuerName, Subject: name, Audience: audience, Client: name, Scope: "secrets:read secrets:write", ID: rand.Text(),
+	c := tokenClaims{Issuer: issuerName, Subject: name, Audience: audience, Client: name, Scope: readScope + " " + writeScope, ID: rand.Text(),
 		Issued: time.Now().Unix(), Expires: time.Now().Add(time.Hour).Unix(), Confirmation: confirmation{thumbprint(cert)}}
 	if edit != nil {
 		edit(&c)
@@ -462,5 +472,27 @@ func TestOneServerForAFolder(t *testing.T) {
 	err := run(context.Background(), []string{"serve", "-addr", "localhost:0", "-data", r.data}, nil, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "uses the folder") {
 		t.Errorf("a second server: %v", err)
+	}
+}
+
+// The policy follows the address until somebody changes it.
+func TestPolicyFollowsTheAddressUntilItIsEdited(t *testing.T) {
+	data := t.TempDir()
+	file := filepath.Join(data, "policy.yaml")
+	start(t, data, "localhost:0").stop()
+	r := start(t, data, "localhost:0") // another port
+	r.wants("", "", "list")
+	r.stop()
+	mine, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine = append(mine, "# mine\n"...)
+	if err := os.WriteFile(file, mine, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, data, "localhost:0").stop()
+	if got, _ := os.ReadFile(file); !bytes.Equal(got, mine) {
+		t.Errorf("it was changed:\n%s", got)
 	}
 }

@@ -80,7 +80,7 @@ func parseServer(args []string, out io.Writer) (*server, error) {
 	f.StringVar(&s.addr, "addr", "localhost:8445", "where to listen")
 	f.StringVar(&s.data, "data", "secrets-data", "the folder for certificates, policy, tokens, keys and databases")
 	if err := f.Parse(args); err != nil {
-		return nil, flag.ErrHelp
+		return nil, said(err)
 	}
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q", f.Arg(0))
@@ -97,7 +97,7 @@ func (s *server) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 	s.log = slog.New(slog.NewTextHandler(stderr, nil))
 	l, err := net.Listen("tcp", s.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w. Name another address with -addr", err)
 	}
 	defer l.Close()
 	host, _, _ := net.SplitHostPort(address(s.addr))
@@ -153,11 +153,17 @@ func (s *server) prepare(ctx context.Context, host, at string) (*tls.Config, err
 	return s.certs.tls(pol)
 }
 
-// policy writes the policy if there is none, and reads it.
+var originLine = regexp.MustCompile(`(?m)^origin: (\S+)$`)
+
+// policy writes the policy if there is none, or it is this program's own, unchanged, for another address, and reads it.
 func (s *server) policy(at string) (*policy.Policy, error) {
 	file := filepath.Join(s.data, "policy.yaml")
 	origin := "https://" + strings.TrimSuffix(at, ":443")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+	b, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if m := originLine.FindSubmatch(b); err != nil || m != nil && string(m[1]) != origin && fmt.Sprintf(policyTemplate, m[1]) == string(b) {
 		if err := write(file, fmt.Appendf(nil, policyTemplate, origin), 0o600); err != nil {
 			return nil, err
 		}

@@ -23,6 +23,7 @@ type tokenClaims struct {
 	Scope        string       `json:"scope"`
 	ID           string       `json:"jti"`
 	Issued       int64        `json:"iat"`
+	NotBefore    int64        `json:"nbf,omitempty"`
 	Expires      int64        `json:"exp"`
 	Confirmation confirmation `json:"cnf"`
 }

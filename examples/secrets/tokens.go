@@ -22,6 +22,8 @@ import (
 const (
 	issuerName    = "https://issuer.corp.example"
 	audience      = "secrets"
+	readScope     = "secrets:read"
+	writeScope    = "secrets:write"
 	tokenLife     = 24 * time.Hour
 	renewTokensAt = 6 * time.Hour // before they end
 )
@@ -29,7 +31,7 @@ const (
 // client is a program of the demonstration's, and what its token allows.
 type client struct{ name, scope string }
 
-var clients = []client{{"writer", "secrets:write secrets:read"}, {"reader", "secrets:read"}}
+var clients = []client{{"writer", writeScope + " " + readScope}, {"reader", readScope}}
 
 // issuer makes the tokens of the demonstration. It stands for the authorization server that a service has elsewhere.
 type issuer struct {

@@ -156,12 +156,12 @@ func (v *vault) get(ctx context.Context, tenant, name string) (secret, error) {
 		}
 		plain, err := k.aead.Open(nil, nil, sealed, about(tenant, name))
 		if err != nil {
-			return s, errors.New("a stored value was changed, or is another one's")
+			return s, fmt.Errorf("the value stored for %s was changed, or is another one's", name)
 		}
 		s.Value = string(plain)
 		return s, nil
 	}
-	return s, errors.New("a stored value is encrypted with a key that is not there")
+	return s, fmt.Errorf("the value stored for %s is encrypted with a key that is not in vault.key", name)
 }
 
 // list gives the names of a tenant, sorted.
