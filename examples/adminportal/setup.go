@@ -269,17 +269,14 @@ func (p *portal) invite(ctx context.Context, op *session.Admin, u session.User) 
 	return nil
 }
 
-// user is one of the first users, who is made where he is missing. It looks first: making somebody is in the audit log
-// before it fails.
+// user is one of the first users, who is made where they are missing.
 func (p *portal) user(ctx context.Context, op *session.Admin, n session.NewUser) (session.User, error) {
-	u, err := userNamed(ctx, op, n.Name)
-	if errors.Is(err, errNobody) {
-		return op.CreateUser(ctx, n)
+	u, err := op.CreateUser(ctx, n)
+	if !errors.Is(err, session.ErrConflict) {
+		return u, err
 	}
-	return u, err
+	return userNamed(ctx, op, n.Name)
 }
-
-var errNobody = errors.New("there is no user of this name")
 
 func userNamed(ctx context.Context, op *session.Admin, name string) (session.User, error) {
 	users, err := op.Users(ctx)
@@ -291,5 +288,5 @@ func userNamed(ctx context.Context, op *session.Admin, name string) (session.Use
 			return u, nil
 		}
 	}
-	return session.User{}, fmt.Errorf("%w: %q", errNobody, name)
+	return session.User{}, fmt.Errorf("there is no user %q", name)
 }
