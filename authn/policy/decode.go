@@ -78,6 +78,9 @@ func (s *source) text(n ast.Node) (string, error) {
 	case *ast.LiteralNode:
 		return n.Value.Value, nil
 	}
+	if _, ok := n.(*ast.BoolNode); ok {
+		return "", s.at(n, "text is wanted here, and true and false are none: write one of the words that the key takes, or put quotes around it")
+	}
 	return "", s.at(n, "text is wanted here: put quotes around it")
 }
 

@@ -118,27 +118,34 @@ func listen(data string, fixed bool) (net.Listener, error) {
 	return l, nil
 }
 
+// demoIssuer is how the demonstration's provider of a partner names itself.
+func demoIssuer(l net.Listener, x partner) string {
+	return fmt.Sprintf("https://localhost:%d/%s", l.Addr().(*net.TCPAddr).Port, x.id)
+}
+
 // newProviders makes the providers of the demonstration. All but the tenants in without get one.
-func newProviders(l net.Listener, origin string, certs pki, now func() time.Time, without string, secret string, log *slog.Logger) (*providers, error) {
+func newProviders(l net.Listener, origins []string, certs pki, now func() time.Time, without string, secret string, log *slog.Logger) (*providers, error) {
 	cert, err := tls.LoadX509KeyPair(certs.path("server.crt"), certs.path("server.key"))
 	if err != nil {
 		return nil, err
 	}
-	client, err := certs.client()
+	web, err := certs.client()
 	if err != nil {
 		return nil, err
 	}
 	out := &providers{listener: l, byTenant: map[string]*oauthtest.Provider{}}
 	mux := http.NewServeMux()
-	base := fmt.Sprintf("https://localhost:%d/", l.Addr().(*net.TCPAddr).Port)
 	for _, x := range partners {
 		if x.id == without {
 			continue
 		}
-		factor := origin + "/auth/factors/" + factorName
-		p := oauthtest.New(oauthtest.Config{Issuer: base + x.id, Title: "Sign-in of " + x.name, Users: x.users, Now: now, HTTP: client,
-			Clients: []oauthtest.Client{{ID: clientID, Secret: secret, RedirectURIs: []string{factor + "/callback", factor + "/" + x.id + "/callback"},
-				PostLogoutRedirectURIs: []string{origin + signedOutURL}, BackchannelLogoutURI: factor + "/" + x.id + "/backchannel-logout"}}})
+		client := oauthtest.Client{ID: clientID, Secret: secret, BackchannelLogoutURI: origins[0] + "/auth/factors/" + factorName + "/" + x.id + "/backchannel-logout"}
+		for _, o := range origins {
+			factor := o + "/auth/factors/" + factorName
+			client.RedirectURIs = append(client.RedirectURIs, factor+"/callback", factor+"/"+x.id+"/callback")
+			client.PostLogoutRedirectURIs = append(client.PostLogoutRedirectURIs, o+signedOutURL)
+		}
+		p := oauthtest.New(oauthtest.Config{Issuer: demoIssuer(l, x), Title: "Sign-in of " + x.name, Users: x.users, Now: now, HTTP: web, Clients: []oauthtest.Client{client}})
 		mux.Handle("/"+x.id+"/", p)
 		out.byTenant[x.id] = p
 	}

@@ -119,8 +119,8 @@ func (p *portal) announcement(at string) string {
 	fmt.Fprintf(&b, "\nNext steps:\n  1. Import %s into your browser (password %q), and trust %s.\n", filepath.Join(dir, "acme-gateway.p12"), p12Password, filepath.Join(dir, "server-ca.crt"))
 	fmt.Fprintf(&b, "  2. Open %s, choose the certificate, and sign in at Acme's provider.\n", site)
 	fmt.Fprintf(&b, "  3. Do the same with globex-gateway.p12 in another browser: it is another company, whoever is called alice there.\n\n")
-	fmt.Fprintf(&b, "Or look at it from a terminal:\n  curl --cacert %s --cert %s --key %s -X POST https://%s/auth/login\n", quote(filepath.Join(dir, "server-ca.crt")),
-		quote(filepath.Join(dir, "acme-gateway.crt")), quote(filepath.Join(dir, "acme-gateway.key")), at)
+	fmt.Fprintf(&b, "Or look at it from a terminal:\n  curl --cacert %s --cert %s --key %s -X POST %s/auth/login\n", quote(filepath.Join(dir, "server-ca.crt")),
+		quote(filepath.Join(dir, "acme-gateway.crt")), quote(filepath.Join(dir, "acme-gateway.key")), site)
 	fmt.Fprintf(&b, "It answers with a login in which the certificate has named the tenant; \"next\" is what it waits for.\n")
 	return b.String()
 }

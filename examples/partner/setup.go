@@ -82,11 +82,7 @@ func (p *portal) assemble(ctx context.Context, o options, host, at string) error
 	if err := p.certs.make(host, partners); err != nil {
 		return err
 	}
-	file, err := p.providersAndPolicy(o, at)
-	if err != nil {
-		return err
-	}
-	if p.policy, err = policy.Load(file, policyKinds(p.kinds)...); err != nil {
+	if err := p.providersAndPolicy(o, at); err != nil {
 		return err
 	}
 	p.warn(p.policy)
@@ -104,7 +100,7 @@ func (p *portal) assemble(ctx context.Context, o options, host, at string) error
 	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Log: p.log, Now: o.now}); err != nil {
 		return err
 	}
-	if p.sessions, err = sessionhttp.New(p.engine, sessionhttp.Config{LoginPage: "/login"}); err != nil {
+	if p.sessions, err = sessionhttp.New(p.engine, sessionhttp.Config{LoginPage: "/login", SignedOutPage: signedOutURL}); err != nil {
 		return err
 	}
 	for _, x := range partners {
@@ -115,44 +111,64 @@ func (p *portal) assemble(ctx context.Context, o options, host, at string) error
 	return nil
 }
 
-// providersAndPolicy makes the demonstration's providers and the policy that names them, and gives the file to be used.
-func (p *portal) providersAndPolicy(o options, at string) (string, error) {
+// providersAndPolicy makes the policy that names the demonstration's providers, or reads another one, and the providers
+// for its origins.
+func (p *portal) providersAndPolicy(o options, at string) error {
 	_, port, _ := net.SplitHostPort(o.addr)
 	l, err := listen(p.data, port != "0")
 	if err != nil {
-		return "", err
+		return err
 	}
-	secret, secretFile, err := p.clientSecret()
+	secret, err := p.loadPolicy(o, at, l)
 	if err != nil {
 		l.Close()
-		return "", err
+		return err
 	}
 	without := ""
 	if o.real.issuer != "" {
 		without = partners[0].id
 	}
-	if p.providers, err = newProviders(l, origin(at), p.certs, o.now, without, secret, p.log); err != nil {
+	origins := []string{origin(at)}
+	for _, own := range p.policy.Origins {
+		if own.URL != origin(at) {
+			origins = append(origins, own.URL)
+		}
+	}
+	if p.providers, err = newProviders(l, origins, p.certs, o.now, without, secret, p.log); err != nil {
 		l.Close()
+	}
+	return err
+}
+
+// loadPolicy writes the demonstration's policy and reads the one that is in force.
+func (p *portal) loadPolicy(o options, at string, l net.Listener) (secret string, err error) {
+	secret, secretFile, err := p.clientSecret()
+	if err != nil {
 		return "", err
 	}
 	lines := map[string]string{"{{origin}}": origin(at)}
-	for _, x := range partners {
-		named := o.real
-		if own := p.providers.byTenant[x.id]; own != nil {
-			named = provider{own.Issuer, clientID, secretFile, "pki/server-ca.crt"}
+	for i, x := range partners {
+		named := provider{demoIssuer(l, x), clientID, secretFile, "pki/server-ca.crt"}
+		if i == 0 && o.real.issuer != "" {
+			named = o.real
 		}
 		lines["{{"+x.id+"}}"] = named.line()
 	}
 	file := filepath.Join(p.data, "policy.yaml")
-	if kept, err := writePolicy(file, lines); err != nil {
+	kept, err := writePolicy(file, lines)
+	switch {
+	case err != nil:
 		return "", err
-	} else if kept && o.policy == "" {
+	case kept && o.real.issuer != "":
+		return "", fmt.Errorf("-issuer: %s was changed by hand and is not written anew: name the provider in it, or take the file away", file)
+	case kept && o.policy == "":
 		p.log.Warn("the policy file was changed by hand and is used as it is: addresses and providers in it may be others than those of this start", "file", file)
 	}
 	if o.policy != "" {
 		file = o.policy
 	}
-	return file, nil
+	p.policy, err = policy.Load(file, policyKinds(p.kinds)...)
+	return secret, err
 }
 
 // clientSecret is the secret that the portal shares with the demonstration's providers, and its file as the policy names it.

@@ -6,10 +6,12 @@ import (
 	"encoding/pem"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 )
@@ -94,6 +96,42 @@ func TestPolicyIsKeptOnceChanged(t *testing.T) {
 	}
 	if kept, err := writePolicy(file, lines("localhost:3")); !kept || err != nil || read() != own {
 		t.Errorf("%v %v\n%s", kept, err, read())
+	}
+}
+
+// A policy of one's own: its providers are not replaced quietly, and the demonstration's send people back to its origins.
+func TestPolicyOfOnesOwn(t *testing.T) {
+	data := t.TempDir()
+	r := start(t, data)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(r.stop())
+	file := filepath.Join(data, "policy.yaml")
+	b, err := os.ReadFile(file)
+	must(err)
+	first := strings.TrimPrefix(r.url, "https://")
+	own := strings.Replace(string(b), "origin: https://"+first, "origins: [https://"+first+", { origin: \"https://127.0.0.1:1\", rp_id: localhost }]", 1)
+	must(os.WriteFile(file, []byte(own), 0o600))
+	o, err := parse([]string{"-addr", "localhost:0", "-data", data, "-issuer", "https://idp.example", "-client-id", "c"}, io.Discard)
+	must(err)
+	o.now = time.Now
+	if err := o.run(t.Context(), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "changed by hand") {
+		t.Errorf("a provider that the policy does not have: %v", err)
+	}
+	r = start(t, data, "-addr", first) // the flag that comes last counts
+	if s := r.surfer("acme-gateway"); s.signIn("alice").status != http.StatusOK {
+		t.Error("not signed in")
+	}
+	r.stop()
+	r = start(t, data) // at another address than the policy's
+	page := r.surfer("acme-gateway").get(r.issuer("acme") + "/authorize?client_id=partner-portal&response_type=code&scope=openid&state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&redirect_uri=" +
+		url.QueryEscape("https://127.0.0.1:1/auth/factors/partner-idp/callback"))
+	if page.status != http.StatusOK || !strings.Contains(page.body, `name="password"`) {
+		t.Errorf("%d %s", page.status, page.body)
 	}
 }
 

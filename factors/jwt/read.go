@@ -128,7 +128,13 @@ func choice[T ~string](s *policy.Section, key, value string, allowed ...T) (T, e
 		return allowed[0], nil
 	}
 	if !slices.Contains(allowed, T(value)) {
-		return "", s.Errorf(key, "is one of %v", allowed)
+		var words []string
+		for _, a := range allowed {
+			if a != "" {
+				words = append(words, string(a))
+			}
+		}
+		return "", s.Errorf(key, "must be one of: %s", strings.Join(words, ", "))
 	}
 	return T(value), nil
 }

@@ -40,7 +40,7 @@ func (out *Settings) readKeys(s *policy.Section, w written) error {
 	}
 	switch {
 	case w.Keys != nil && !oneOf(from.URL != "", from.File != "", from.Discovery):
-		return s.Errorf("keys", "is one of url, file, and discovery: true")
+		return s.Errorf("keys", "must be one of url, file, and discovery: true")
 	case from.File != "":
 		return out.readKeyFile(s, from.File, w)
 	case from.URL != "":

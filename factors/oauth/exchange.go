@@ -74,7 +74,12 @@ func exchangeFailed(ctx context.Context, err error) error {
 var oursErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "temporarily_unavailable", "server_error"}
 
 // providerSays repeats an error code that is known.
-func providerSays(code string) error { return fmt.Errorf("oauth: the provider answered %s", code) }
+func providerSays(code string) error {
+	if code == "invalid_client" {
+		code += ": are client_id, client_auth and the secret or key as the provider has them?"
+	}
+	return fmt.Errorf("oauth: the provider answered %s", code)
+}
 
 // tokens reads the response (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3): what the library read, read once more.
 func (a *answer) tokens(got *oauth2.Token) (tokens, error) {

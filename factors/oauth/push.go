@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	strict "github.com/go-json-experiment/json"
@@ -41,9 +42,31 @@ func (p *provider) push(ctx context.Context, about metadata, request url.Values,
 		URI string `json:"request_uri"`
 	}
 	if status != http.StatusCreated || !elsewhere.IsJSON(kind) || strict.Unmarshal(body, &pushed) != nil || !elsewhere.Printable(pushed.URI, 2048) {
-		return "", fmt.Errorf("oauth: the provider did not take the pushed request: status %d", status)
+		return "", p.notPushed(status, body, request.Get("redirect_uri"))
 	}
 	return withQuery(about.Authorization, url.Values{"client_id": {p.client.id}, "request_uri": {pushed.URI}})
+}
+
+// pushErrors are the codes that are repeated: what else a provider writes may quote the request.
+var pushErrors = []string{"invalid_request", "invalid_redirect_uri", "invalid_scope", "invalid_client", "unauthorized_client", "unsupported_response_type",
+	"access_denied", "server_error", "temporarily_unavailable"}
+
+// notPushed says why a provider did not take a request, and what to look at.
+func (p *provider) notPushed(status int, body []byte, redirect string) error {
+	var said struct {
+		Error string `json:"error"`
+	}
+	if strict.Unmarshal(body, &said) != nil || !slices.Contains(pushErrors, said.Error) {
+		said.Error = "no reason that is known"
+	}
+	look := ""
+	switch {
+	case status == http.StatusUnauthorized || said.Error == "invalid_client":
+		look = ": are client_id, client_auth and the secret or key as the provider has them?"
+	case status == http.StatusBadRequest:
+		look = fmt.Sprintf(": is the redirect URI %s registered for the client %s?", redirect, p.client.id)
+	}
+	return fmt.Errorf("oauth: the provider did not take the pushed request: status %d, %s%s", status, said.Error, look)
 }
 
 // withQuery adds parameters to an address.

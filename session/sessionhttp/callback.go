@@ -1,6 +1,7 @@
 package sessionhttp
 
 import (
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"io"
@@ -120,7 +121,7 @@ func (m *Sessions) isNotice(r *http.Request) bool {
 
 // leaveElsewhere tells a client that has signed out where its browser can sign out of the provider too.
 func (m *Sessions) leaveElsewhere(w http.ResponseWriter, r *http.Request, s *session.Session, was authn.Principal) {
-	to, err := s.SignOutURL(r.Context(), was, m.home())
+	to, err := s.SignOutURL(r.Context(), was, cmp.Or(m.config.SignedOutPage, m.home()))
 	if err != nil {
 		m.engine.Log().WarnContext(r.Context(), "the provider's page for signing out is not known", "error", err)
 		return

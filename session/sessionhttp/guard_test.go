@@ -291,7 +291,7 @@ func TestGuardWithoutCertificates(t *testing.T) {
 	bare, middleware := func(h http.Handler) http.Handler { return h }, mtls.Middleware(mtls.FromTLS())
 	const (
 		unread   = `level=WARN msg="a client certificate came with the connection and was not read: mtls.Middleware must stand before Middleware"`
-		unasked  = `level=WARN msg="a client certificate is required, and no request has carried one so far: `
+		unasked  = `level=WARN msg="a client certificate is required, and no request has carried one so far`
 		required = http.StatusForbidden
 	)
 	for _, c := range []struct {

@@ -3,6 +3,7 @@ package sessionhttp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,6 +26,9 @@ type Config struct {
 	// LoginPage is where guards send a browser that must sign in, with return_to and, for a step-up, the floor's name as
 	// need. Empty means that browsers get the problem document like everybody else.
 	LoginPage string
+	// SignedOutPage is where a provider sends a browser that signs out there too. It is registered at the provider, with the
+	// origin before it. Empty means LoginPage, or "/" without one.
+	SignedOutPage string
 }
 
 // Sessions ties an engine to HTTP. It is safe for concurrent use.
@@ -46,8 +50,10 @@ func New(engine *session.Engine, c Config) (*Sessions, error) {
 	if engine == nil {
 		return nil, errors.New("sessionhttp: New needs an engine")
 	}
-	if c.LoginPage != "" && (!LocalPath(c.LoginPage) || strings.ContainsAny(c.LoginPage, "?#")) {
-		return nil, errors.New("sessionhttp: LoginPage must be a path on this origin, without a query")
+	for name, page := range map[string]string{"LoginPage": c.LoginPage, "SignedOutPage": c.SignedOutPage} {
+		if page != "" && (!LocalPath(page) || strings.ContainsAny(page, "?#")) {
+			return nil, fmt.Errorf("sessionhttp: %s must be a path on this origin, without a query", name)
+		}
 	}
 	m := &Sessions{engine: engine, config: c, cross: http.NewCrossOriginProtection(), certificates: certificates{engine: engine}}
 	m.Values = newValues()
