@@ -85,7 +85,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 		file = o.policy
 	}
 	p := &portal{log: log, data: data, lock: locked, certs: certs, kinds: kinds()}
-	if p.policy, err = policy.Load(file, policyKinds(p.kinds)...); err != nil {
+	if p.policy, err = policy.Load(file, factors.PolicyKinds(p.kinds)...); err != nil {
 		return nil, err
 	}
 	p.warn(p.policy)
@@ -127,14 +127,6 @@ func (p *portal) warn(pol *policy.Policy) {
 }
 
 func kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind()} }
-
-func policyKinds(kinds []factors.Kind) []policy.Kind {
-	var all []policy.Kind
-	for _, k := range kinds {
-		all = append(all, k)
-	}
-	return all
-}
 
 // originHost is an address as it stands in an origin: browsers leave the port of https out.
 func originHost(at string) string { return strings.TrimSuffix(at, ":443") }

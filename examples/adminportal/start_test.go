@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -278,7 +279,7 @@ func TestPrintedCommand(t *testing.T) {
 
 func mustPolicy(t *testing.T, data string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Load(filepath.Join(data, "policy.yaml"), policyKinds(kinds())...)
+	p, err := policy.Load(filepath.Join(data, "policy.yaml"), factors.PolicyKinds(kinds())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,7 +303,7 @@ func TestPolicyOfEveryAddress(t *testing.T) {
 		if err := writePolicy(file, originHost(address(at))); err != nil {
 			t.Fatal(err)
 		}
-		p, err := policy.Load(file, policyKinds(kinds())...)
+		p, err := policy.Load(file, factors.PolicyKinds(kinds())...)
 		if err != nil {
 			t.Errorf("%s: %v", at, err)
 			continue

@@ -21,6 +21,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 )
 
@@ -138,7 +139,7 @@ func quote(word string) string {
 
 // watch puts a changed policy in force.
 func (p *portal) watch(ctx context.Context) {
-	policy.NewWatcher(p.policy, policyKinds(p.kinds)...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
+	policy.NewWatcher(p.policy, factors.PolicyKinds(p.kinds)...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
 		config, err := p.certs.tls(fresh)
 		if err != nil {
 			return err

@@ -167,7 +167,7 @@ func (p *portal) loadPolicy(o options, at string, l net.Listener) (secret string
 	if o.policy != "" {
 		file = o.policy
 	}
-	p.policy, err = policy.Load(file, policyKinds(p.kinds)...)
+	p.policy, err = policy.Load(file, factors.PolicyKinds(p.kinds)...)
 	return secret, err
 }
 
@@ -191,14 +191,6 @@ func (p *portal) warn(pol *policy.Policy) {
 }
 
 func kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), oauth.Kind(), oauth.PlainKind()} }
-
-func policyKinds(kinds []factors.Kind) []policy.Kind {
-	var all []policy.Kind
-	for _, k := range kinds {
-		all = append(all, k)
-	}
-	return all
-}
 
 // origin is an address as browsers write it: the port of https is left out.
 func origin(at string) string { return "https://" + strings.TrimSuffix(at, ":443") }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
 )
 
 func TestFlags(t *testing.T) {
@@ -142,7 +143,7 @@ func TestRealProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, t.TempDir(), "-issuer", "https://idp.example/realm", "-client-id", "our id", "-client-secret-file", secret)
-	pol, err := policy.Load(filepath.Join(r.data, "policy.yaml"), policyKinds(kinds())...)
+	pol, err := policy.Load(filepath.Join(r.data, "policy.yaml"), factors.PolicyKinds(kinds())...)
 	if err != nil {
 		t.Fatal(err)
 	}

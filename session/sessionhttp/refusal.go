@@ -21,7 +21,11 @@ var (
 // turnBack answers a request that gets no further than Middleware. Where a browser shows the answer, it is a page.
 func (m *Sessions) turnBack(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errForeignHost) {
-		m.engine.Log().WarnContext(r.Context(), "a request for a host that no origin of the policy has", "host", printable(r.Host))
+		var origins []string
+		for _, o := range m.engine.Policy().Origins {
+			origins = append(origins, o.URL)
+		}
+		m.engine.Log().WarnContext(r.Context(), "a request for a host that no origin of the policy has", "host", printable(r.Host), "origins", origins)
 	}
 	p := ProblemOf(err)
 	if !acceptsPage(r) {
