@@ -330,3 +330,10 @@ const (
 	ReasonNoToken        authn.Reason = "token_missing" // a factor of a token says so of a request that carries none
 	ReasonAnotherAnswer  authn.Reason = "answers_another_challenge"
 )
+
+// Vouched is a Factor that relies on the word of somebody whom a policy may replace. Vouches reports whether the policy in force
+// takes that word still: newcomer asks it of somebody who is to be made a user.
+type Vouched interface {
+	Factor
+	Vouches(e authn.Evidence, newcomer bool) bool
+}

@@ -95,6 +95,9 @@ func (s *Session) credentialsGood(ctx context.Context, subject authn.Subject, ev
 		if !ok {
 			return authn.ReasonNotOnOffer, nil
 		}
+		if v, ok := f.(factors.Vouched); ok && !v.Vouches(ev, false) {
+			return authn.ReasonNotOnOffer, nil
+		}
 		if _, enrolled := f.(factors.Enroller); !enrolled || ev.Ambient {
 			continue
 		}
@@ -199,7 +202,7 @@ func (s *Session) stillOffered(p authn.Principal) bool {
 	if !ok || m.On != device {
 		return false
 	}
-	shown := p.All()
+	shown := s.counted(p)
 	return !slices.ContainsFunc(m.Steps, func(step authn.Step) bool {
 		return !slices.ContainsFunc(shown, func(e authn.Evidence) bool {
 			f, ok := step.Allows(e.Factor) // a factor is in one step of a method
@@ -215,7 +218,8 @@ func (s *Session) counted(p authn.Principal) []authn.Evidence {
 		return all
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(e authn.Evidence) bool {
-		_, ok := s.rt.factors[e.Factor]
-		return !ok
+		f, ok := s.rt.factors[e.Factor]
+		v, vouched := f.(factors.Vouched)
+		return !ok || vouched && !v.Vouches(e, false)
 	})
 }

@@ -26,8 +26,25 @@ func (e *ProofError) Unwrap() error { return ErrInvalidCredential }
 // A request without the certificate that the method asks for is [ErrCertificateRequired], whatever token it carries; one
 // without a token [ErrNotAuthenticated]; anything refused [ErrInvalidCredential], perhaps as a [*ProofError]; and one that
 // is good and not good enough for the route [*InsufficientError]. *s is then a guest's.
+//
+// *s belongs to one request. Where it is handed in again, as by a second guard on the same route, a proof of possession that
+// the request has spent already is not spent twice; never hand in that of another request.
 func (e *Engine) OnceIn(ctx context.Context, s *Session, req Request) error {
-	*s = Session{engine: e, rt: e.current.Load(), req: req, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, hidden: true, once: true}
+	spent := s.spent
+	if spent == nil {
+		spent = map[string]bool{}
+	}
+	*s = Session{engine: e, rt: e.current.Load(), req: req, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, hidden: true, once: true, spent: spent}
+	ctx = context.WithValue(ctx, spentKey{}, spent)
+	if s.needsCertificate() {
+		for _, m := range s.rt.policy.Methods {
+			if m.EachRequest && req.Carried.Token != "" {
+				s.seldom(ctx, authn.Login{Method: m.Method}, m.Steps[0].AnyOf[0].Name, ReasonWithoutCertificate)
+				break
+			}
+		}
+		return ErrCertificateRequired
+	}
 	tenant := req.Origin.Tenant
 	var first factors.Verified // verified once: a proof of possession cannot be spent again
 	if tenant == "" && req.PeerRefused == nil && (req.Peer.Present() || req.Carried.Token != "") {
@@ -59,6 +76,26 @@ func (e *Engine) OnceIn(ctx context.Context, s *Session, req Request) error {
 func (e *Engine) Once(ctx context.Context, req Request) (*Session, error) {
 	s := new(Session)
 	return s, e.OnceIn(ctx, s, req)
+}
+
+// spentKey is the context's key of what a request has used.
+type spentKey struct{}
+
+// needsCertificate reports whether the request has no certificate, and every method that runs on each request asks for one.
+func (s *Session) needsCertificate() bool {
+	if s.req.Peer.Present() || s.req.PeerRefused != nil {
+		return false
+	}
+	some := false
+	for _, m := range s.rt.policy.Methods {
+		if !m.EachRequest {
+			continue
+		}
+		if some = true; m.TokenAlone || !slices.ContainsFunc(m.Steps, authn.Step.Certificate) {
+			return false
+		}
+	}
+	return some
 }
 
 // nothingOffered is the answer where no method is on offer: whoever named no tenant may be of one that has some.
@@ -222,7 +259,14 @@ type once struct{ store Ledger }
 
 // Use implements factors.Once.
 func (o once) Use(ctx context.Context, id string, until time.Time) (bool, error) {
+	spent, _ := ctx.Value(spentKey{}).(map[string]bool)
+	if spent[id] {
+		return true, nil // by this very request
+	}
 	err := o.store.Spend(ctx, "factor:"+id, until)
+	if err == nil && spent != nil {
+		spent[id] = true
+	}
 	if errors.Is(err, ErrSpent) {
 		return false, nil
 	}
@@ -237,6 +281,8 @@ func (l live) SessionLive(ctx context.Context, now time.Time, tenant, user, id s
 	if id == "" || user == "" || tenant == "" {
 		return false, nil
 	}
+	// A row outlives its principals: who signs in on it next is another session.
+	id, login, _ := strings.Cut(id, ".")
 	rows, err := l.engine.store.ListSessions(ctx, Match{ID: id}, now, 1)
 	if err != nil {
 		return false, broken("find session", err)
@@ -256,8 +302,12 @@ func (l live) SessionLive(ctx context.Context, now time.Time, tenant, user, id s
 	person, _ := a.Person()
 	device, _ := a.Device()
 	for _, p := range []authn.Principal{person, device} {
-		if p.Subject.Tenant != tenant || p.Subject.User != user {
+		if p.Subject.Tenant != tenant || p.Subject.User != user || p.Login != login {
 			continue
+		}
+		as := &Session{engine: l.engine, rt: l.engine.current.Load(), now: now}
+		if as.allowsOn(policy.Query{AnyRoute: true}, p, nil) != nil {
+			return false, nil
 		}
 		st, err := l.engine.standings.of(ctx, now, p.Subject)
 		return err == nil && st.why == "" && !p.Made.Before(st.cutoff), err
@@ -279,6 +329,11 @@ func (s *Session) Grant(ctx context.Context) (authn.Principal, error) {
 		return authn.Principal{}, err
 	}
 	p, _ := s.Person()
+	u, err := s.engine.store.User(ctx, p.Subject.Tenant, p.Subject.User)
+	if err != nil {
+		return authn.Principal{}, broken("read user", err)
+	}
+	p.Names.User = u.Name // a token names them as they are called now: the name that they had may be another's
 	if a, ok := s.state.(authn.Authenticated); ok {
 		if device, ok := a.Device(); ok { // the person falls with it
 			for _, at := range append([]time.Time{device.Deadline}, expiries(device)...) {

@@ -249,11 +249,18 @@ func TestHostOfATenantTakesItsOwnRequests(t *testing.T) {
 	must(t, err)
 }
 
+// tokenOf is how tokens name the session that a browser has.
+func tokenOf(b *browser) string {
+	s := b.open()
+	p, _ := s.Person()
+	return s.ID() + "." + p.Login
+}
+
 func TestSessionsThatTokensRestOn(t *testing.T) {
 	w := newWorld(t, elsewherePolicy...)
 	ctx := context.Background()
 	b := w.login("corp/alice")
-	id, alice := b.open().ID(), w.user("corp/alice")
+	id, alice := tokenOf(b), w.user("corp/alice")
 	live := func(tenant, user, id string) bool {
 		t.Helper()
 		ok, err := w.tokens.env.Live.SessionLive(ctx, w.clock(), tenant, user, id)
@@ -264,7 +271,7 @@ func TestSessionsThatTokensRestOn(t *testing.T) {
 		t.Fatal("the session is not there")
 	}
 	for name, ok := range map[string]bool{
-		"another tenant": live("labs", alice.ID, id), "another user": live("corp", w.user("corp/bob").ID, id), "another session": live("corp", alice.ID, "id"),
+		"another tenant": live("labs", alice.ID, id), "another user": live("corp", w.user("corp/bob").ID, id), "another session": live("corp", alice.ID, "id"), "another login": live("corp", alice.ID, b.open().ID()+".x"), "no login": live("corp", alice.ID, b.open().ID()),
 		"no session": live("corp", alice.ID, ""), "nobody": live("corp", "", id), "no tenant": live("", alice.ID, id),
 	} {
 		if ok {
@@ -273,7 +280,7 @@ func TestSessionsThatTokensRestOn(t *testing.T) {
 	}
 	guest := w.browser("corp/bob")
 	must(t, guest.begin("admin"))
-	if live("corp", w.user("corp/bob").ID, guest.open().ID()) {
+	if live("corp", w.user("corp/bob").ID, guest.open().ID()+".") {
 		t.Error("a login under way is a session")
 	}
 	// A suspension whose ending of rows broke off.
@@ -285,13 +292,13 @@ func TestSessionsThatTokensRestOn(t *testing.T) {
 		t.Error("a session from before the cutoff is live")
 	}
 	c := w.login("corp/alice")
-	id = c.open().ID()
+	id = tokenOf(c)
 	must(t, c.twin().signOut(true))
 	if live("corp", alice.ID, id) {
 		t.Error("a session that ended is live")
 	}
 	d := w.login("corp/alice")
-	id = d.open().ID()
+	id = tokenOf(d)
 	w.wait(16 * time.Minute)
 	if live("corp", alice.ID, id) {
 		t.Error("a session that idled out is live")

@@ -46,10 +46,11 @@ type Session struct {
 	state  authn.State // in force on this request
 	lapsed bool        // what ran when the row was saved has run out of time
 	why    authn.Reason
-	hidden bool   // the row's values are not those of the state in force on this request
-	cookie string // to be set, if it changed
-	ended  bool   // the row ended: the cookie is worth nothing
-	once   bool   // it is that of a request authenticated by itself: nothing can be done with it
+	hidden bool            // the row's values are not those of the state in force on this request
+	cookie string          // to be set, if it changed
+	ended  bool            // the row ended: the cookie is worth nothing
+	once   bool            // it is that of a request authenticated by itself: nothing can be done with it
+	spent  map[string]bool // what this request has used of what is used once
 }
 
 // Open reads the session of a request: one read of the store, once a second another two to see whether its user is in good

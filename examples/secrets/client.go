@@ -120,7 +120,7 @@ func (c *call) request(ctx context.Context, stdin io.Reader) (*http.Request, err
 	if c.command != "put" {
 		return http.NewRequestWithContext(ctx, method, strings.TrimSuffix(to, "/"), nil)
 	}
-	value, err := io.ReadAll(io.LimitReader(stdin, maxValue+2))
+	value, err := io.ReadAll(io.LimitReader(stdin, maxValue+3))
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ var foreign = []string{"events", "nonce", "at_hash", "c_hash", "s_hash", "htm", 
 type statement struct {
 	evidence  authn.Evidence // without a subject, At, and the user's name
 	user      string         // login name; empty: it identifies nothing
+	tenant    string         // that it names, where one must be named
 	session   string         // that it was made from, where that must live
 	notBefore time.Time
 	expires   time.Time
@@ -62,6 +63,11 @@ func (s *Settings) read(payload []byte, st *statement) error {
 	}
 	if err := s.readWho(c, st); err != nil {
 		return err
+	}
+	if s.tenantIn != "" {
+		if st.tenant, err = wanted(c, s.tenantIn, maxID); err != nil {
+			return err
+		}
 	}
 	s.readSaid(c, st)
 	id := st.marks.ID

@@ -46,7 +46,8 @@ func (f *Factor) checkProof(r factors.Request, key digest) (spent, error) {
 	if err != nil {
 		return spent{}, err
 	}
-	return spent{key, id, made.Add(proofAge + s.leeway)}, f.checkNonce(r, claims)
+	// Kept for longer than it is taken anywhere: another instance's clock may be behind, and another factor's leeway larger.
+	return spent{key, id, made.Add(proofAge + 2*maxLeeway)}, f.checkNonce(r, claims)
 }
 
 // checkNonce wants a nonce of this factor's in a proof that is good otherwise. A rejection brings one along: whoever holds

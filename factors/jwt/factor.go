@@ -76,6 +76,9 @@ func (f *Factor) Verify(ctx context.Context, in factors.Verification) (factors.V
 		return factors.Verified{}, err
 	}
 	known, err := f.keys.known(ctx, in.Now)
+	if err != nil && !f.settings.ours(in.Carried.Token) {
+		err = factors.Reject(ReasonIssuer, "")
+	}
 	if err != nil {
 		return factors.Verified{}, err
 	}
@@ -109,6 +112,9 @@ func (f *Factor) tenantOf(r factors.Request) (string, error) {
 func (f *Factor) stands(ctx context.Context, r factors.Request, tenant string, e *entry) (authn.Subject, string, error) {
 	if err := f.settings.checkTimes(r.Now, &e.statement); err != nil {
 		return authn.Subject{}, "", err
+	}
+	if f.settings.tenantIn != "" && e.tenant != tenant {
+		return authn.Subject{}, "", factors.Reject(ReasonTenant, "the token names another tenant")
 	}
 	if err := f.settings.checkScheme(r.Carried, e.binding); err != nil {
 		return authn.Subject{}, "", err

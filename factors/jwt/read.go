@@ -166,6 +166,9 @@ func (out *Settings) readPrincipal(s *policy.Section, w written) error {
 }
 
 func (out *Settings) readTenant(s *policy.Section, w written) error {
+	if out.tenantIn = w.TenantIn; w.TenantIn != "" && (out.user == nil || !elsewhere.Printable(w.TenantIn, maxName)) {
+		return s.Errorf("tenant_claim", "is no name of a claim, or means nothing beside identifies: nothing")
+	}
 	switch {
 	case w.Tenant == "":
 		return nil

@@ -143,6 +143,9 @@ func TestWhatThePolicyAsksFor(t *testing.T) {
 		"no session":              {"session: live", nil, ReasonClaimMissing},
 		"its tenant":              {"tenant: corp", nil, ""},
 		"another tenant":          {"tenant: acme", nil, ReasonTenant},
+		"names its tenant":        {"tenant_claim: org", m{"org": "corp"}, ""},
+		"names another tenant":    {"tenant_claim: org", m{"org": "acme"}, ReasonTenant},
+		"names no tenant":         {"tenant_claim: org", nil, ReasonClaimMissing},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.more)

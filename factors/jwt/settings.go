@@ -39,6 +39,7 @@ type Settings struct {
 	user       *mapping              // nil: it identifies nothing
 	spiffe     *spiffeid.TrustDomain // nil: subjects are of any form
 	device     bool
+	tenantIn   string // the claim that names the tenant; empty: none does
 	tenant     string // that all tokens are good for; empty: the one that earlier steps proved
 	attributes []attribute
 	live       bool // the session that a token was made from must live
@@ -79,6 +80,7 @@ type written struct {
 	SPIFFE     *writtenSPIFFE    `yaml:"spiffe"`
 	Principal  string            `yaml:"principal"`
 	Tenant     string            `yaml:"tenant"`
+	TenantIn   string            `yaml:"tenant_claim"`
 	Attributes map[string]string `yaml:"attributes"`
 	Session    string            `yaml:"session"`
 }

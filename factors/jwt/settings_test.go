@@ -69,6 +69,7 @@ func TestSettings(t *testing.T) {
 		"user of nothing":       {start + "identifies: nothing\nuser: { claim: sub }", "means nothing"},
 		"principal of nothing":  {start + "identifies: nothing\nprincipal: device", "means nothing"},
 		"tenant of nothing":     {start + "identifies: nothing\ntenant: corp", "means nothing"},
+		"a claim of nothing":    {start + "identifies: nothing\ntenant_claim: org", "means nothing"},
 		"session of nothing":    {start + "identifies: nothing\nsession: live", "identifies nothing"},
 		"a trust domain":        {start + "spiffe: { trust_domain: \"a b\" }", "no trust domain"},
 		"no trust domain":       {start + "spiffe: {}", "no trust domain"},

@@ -40,6 +40,9 @@ func (f *Factor) signed(ctx context.Context, now time.Time, t jose.Token, known 
 	if refused == nil || t.Header.Kid != "" && known.set.Has(t.Header.Kid) {
 		return known.generation, refused
 	}
+	if !f.settings.said(t.Payload) {
+		return 0, factors.Reject(ReasonIssuer, "")
+	}
 	newer, err := f.keys.newer(ctx, now, known)
 	if err != nil {
 		return 0, err
@@ -64,4 +67,20 @@ func (s *Settings) try(t jose.Token, set jose.Set) error {
 		return factors.Reject(ReasonKey, "")
 	}
 	return refused
+}
+
+// ours reports whether a token says that it is of the policy's issuer. Nothing of it is verified: one that says so may be forged, and
+// one that does not is somebody else's, whose keys are not waited for.
+func (s *Settings) ours(compact string) bool {
+	t, err := jose.Parse(compact, jose.MaxToken)
+	return err == nil && s.said(t.Payload)
+}
+
+func (s *Settings) said(payload []byte) bool {
+	c, err := jose.ParseClaims(payload)
+	if err != nil {
+		return false
+	}
+	issuer, _, err := c.String("iss")
+	return err == nil && issuer == s.issuer
 }

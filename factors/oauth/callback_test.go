@@ -25,10 +25,10 @@ func TestIdentityIDs(t *testing.T) {
 	seen := map[string]identity{}
 	for _, i := range []identity{{tenant: "a", issuer: "b", sub: "c"}, {tenant: "ab", issuer: "", sub: "c"}, {tenant: "a", issuer: "bc"},
 		{tenant: "a", issuer: "b1:c"}, {tenant: "a1:b", sub: "c"}, {tenant: "a", issuer: "b", sub: "C"}, {tenant: "b", issuer: "b", sub: "c"}} {
-		if other, is := seen[i.id()]; is {
+		if other, is := seen[i.id("idp")]; is {
 			t.Errorf("%+v and %+v have one id", i, other)
 		}
-		seen[i.id()] = i
+		seen[i.id("idp")] = i
 	}
 }
 

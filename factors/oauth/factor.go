@@ -46,6 +46,12 @@ func (k kind) Build(s policy.Settings, env factors.Env) (factors.Factor, error) 
 // Describe implements factors.Factor.
 func (f *Factor) Describe() authn.Factor { return f.settings.Describe() }
 
+// Vouches implements factors.Vouched.
+func (f *Factor) Vouches(e authn.Evidence, newcomer bool) bool {
+	p, err := f.providerOf(e.Subject.Tenant)
+	return err == nil && p.client.issuer == e.Issuer && (!newcomer || p.client.provision)
+}
+
 // tenantOf is the tenant that a sign-in would be one of: the one that is known, or the policy's.
 func (f *Factor) tenantOf(r factors.Request) (string, error) {
 	return elsewhere.TenantOf(r, f.settings.tenant, ReasonTenant, "the provider is another tenant's")

@@ -24,8 +24,13 @@ type identity struct {
 }
 
 // id names the credential that the identity is: in a tenant, an issuer's subject. Two tenants that use one provider have two
-// credentials for one person.
-func (i identity) id() string { return digest("oauth identity", i.tenant, i.issuer, i.sub) }
+// credentials for one person, and so have two factors: a credential is named by its id alone.
+func (i identity) id(factor string) string {
+	return digest("oauth credential", factor, i.tenant, i.issuer, i.sub)
+}
+
+// key names the account behind credentials, whichever factor's they are.
+func (i identity) key() string { return digest("oauth identity", i.tenant, i.issuer, i.sub) }
 
 // name is the login name that a new user is to have: that of the claim, or the subject where the provider does not say. An
 // e-mail address that the policy wants is never left out.

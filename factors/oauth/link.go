@@ -43,7 +43,7 @@ func (f *Factor) Enrol(ctx context.Context, e factors.Enrolment) (factors.Creden
 	if err != nil {
 		return none, err
 	}
-	_, err = f.env.Directory.Credential(ctx, who.tenant, f.settings.name, who.id())
+	_, err = f.env.Directory.Credential(ctx, who.tenant, f.settings.name, who.id(f.settings.name))
 	if err == nil {
 		return none, factors.Reject(ReasonLinked, "")
 	}
@@ -54,5 +54,5 @@ func (f *Factor) Enrol(ctx context.Context, e factors.Enrolment) (factors.Creden
 	if err != nil {
 		return none, err
 	}
-	return factors.Credential{ID: who.id(), Kind: f.settings.kind, Data: data, Best: c.strength}, nil
+	return factors.Credential{ID: who.id(f.settings.name), Kind: f.settings.kind, Data: data, Best: c.strength}, nil
 }

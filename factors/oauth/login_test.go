@@ -2,6 +2,7 @@ package oauth_test
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,10 +17,13 @@ func TestALinkedUserSignsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := linked.ID
-	want := authn.Evidence{Factor: "idp", Kind: "oauth", Subject: alice.Subject(), Credential: id, Key: "oidc:" + id, AMR: []string{"oidc"},
+	want := authn.Evidence{Factor: "idp", Kind: "oauth", Subject: alice.Subject(), Credential: id, Key: got.Evidence.Key, AMR: []string{"oidc"},
 		Strength: authn.Strength{Category: authn.Know}, At: now, Since: now.Add(-time.Minute), Issuer: b.provider.issuer,
 		Handles:    []string{"sid:" + b.provider.issuer + "\x00session-1", "sub:" + b.provider.issuer + "\x00alice-at-acme"},
 		Attributes: map[string][]string{"email": {"alice@acme.example"}, "groups": {"staff", "admins"}}}
+	if key := got.Evidence.Key; !strings.HasPrefix(key, "oidc:") || key == "oidc:"+id || len(key) != len("oidc:"+id) {
+		t.Errorf("the account is known by %q", key) // the same for every factor at this provider
+	}
 	if !reflect.DeepEqual(got.Evidence, want) {
 		t.Errorf("evidence\n%+v\nwant\n%+v", got.Evidence, want)
 	}

@@ -22,7 +22,7 @@ func (f *Factor) Verify(ctx context.Context, v factors.Verification) (factors.Ve
 	if err != nil {
 		return factors.Verified{}, err
 	}
-	linked, err := f.env.Directory.Credential(ctx, who.tenant, f.settings.name, who.id())
+	linked, err := f.env.Directory.Credential(ctx, who.tenant, f.settings.name, who.id(f.settings.name))
 	if errors.Is(err, factors.ErrNotFound) {
 		return f.newcomer(who, c, v.Request)
 	}
@@ -131,14 +131,14 @@ func (f *Factor) newcomer(who identity, c *client, r factors.Request) (factors.V
 	return factors.Verified{
 		Evidence: f.evidence(who, c, authn.Subject{Tenant: who.tenant}, seen, r.Now),
 		Provision: &factors.Provision{Name: name, Display: seen.Display,
-			Credential: factors.Credential{ID: who.id(), Kind: f.settings.kind, Data: data, Best: c.strength, Used: r.Now}},
+			Credential: factors.Credential{ID: who.id(f.settings.name), Kind: f.settings.kind, Data: data, Best: c.strength, Used: r.Now}},
 	}, nil
 }
 
 // evidence says what a sign-in proves. The name of a user is the directory's, and for the engine to add.
 func (f *Factor) evidence(who identity, c *client, subject authn.Subject, seen record, now time.Time) authn.Evidence {
-	e := authn.Evidence{Factor: f.settings.name, Kind: f.settings.kind, Subject: subject, Credential: who.id(),
-		Key: amrOf(f.settings.kind) + ":" + who.id(), AMR: []string{amrOf(f.settings.kind)}, Strength: c.strength, At: now, Since: who.since,
+	e := authn.Evidence{Factor: f.settings.name, Kind: f.settings.kind, Subject: subject, Credential: who.id(f.settings.name),
+		Key: amrOf(f.settings.kind) + ":" + who.key(), AMR: []string{amrOf(f.settings.kind)}, Strength: c.strength, At: now, Since: who.since,
 		Issuer: who.issuer, Attributes: seen.Attributes}
 	if c.plain == nil { // nobody tells when a sign-in at a plain provider is over
 		e.Handles = handles(who.issuer, who.sid, who.sub)

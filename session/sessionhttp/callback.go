@@ -51,7 +51,7 @@ func (m *Sessions) comeBack(r *http.Request) (session.Returned, error) {
 	if len(r.URL.RawQuery) > maxQuery {
 		return session.Returned{}, errTooLarge
 	}
-	credential, err := json.Marshal(returned{r.URL.RawQuery, chi.URLParam(r, "tenant")})
+	credential, err := json.Marshal(returned{r.URL.RawQuery, tenantParam(r)})
 	if err != nil {
 		return session.Returned{}, session.ErrBadRequest
 	}
@@ -80,7 +80,7 @@ func (m *Sessions) notice(w http.ResponseWriter, r *http.Request) {
 	setPrivate(w.Header())
 	form, err := readForm(w, r)
 	if err == nil {
-		err = m.engine.Notice(r.Context(), chi.URLParam(r, "name"), chi.URLParam(r, "tenant"), form, sourceOf(r.RemoteAddr))
+		err = m.engine.Notice(r.Context(), chi.URLParam(r, "name"), tenantParam(r), form, sourceOf(r.RemoteAddr))
 	}
 	if err != nil {
 		m.refuse(w, r, err)
@@ -129,4 +129,13 @@ func (m *Sessions) leaveElsewhere(w http.ResponseWriter, r *http.Request, s *ses
 	if to != "" && !strings.ContainsAny(to, "<>\"\r\n") {
 		w.Header().Add("Link", "<"+to+`>; rel="https://openid.net/specs/openid-connect-rpinitiated-1_0.html"`)
 	}
+}
+
+// tenantParam is the tenant in a path. The router gives it as it was written.
+func tenantParam(r *http.Request) string {
+	written := chi.URLParam(r, "tenant")
+	if tenant, err := url.PathUnescape(written); err == nil && r.URL.RawPath != "" {
+		return tenant
+	}
+	return written
 }

@@ -128,7 +128,8 @@ func TestHostsInOtherScripts(t *testing.T) {
 func TestForeignHostsAreLogged(t *testing.T) {
 	p := newPortal(t)
 	for host, want := range map[string]string{
-		"evil.example:8443":         `level=WARN msg="a request for a host that no origin of the policy has" host=evil.example:8443`,
+		"evil.example:8443":         `level=WARN msg="a request for a host that no origin of the policy has" origins=`,
+		"evil.example":              "host=evil.example\n",
 		"":                          `host=""`,
 		strings.Repeat("x", 10000):  "host=" + strings.Repeat("x", 100) + "\n",
 		"a\nlevel=ERROR msg=forged": `host="a\\nlevel=ERROR msg=forged"`,

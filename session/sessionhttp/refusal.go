@@ -25,7 +25,7 @@ func (m *Sessions) turnBack(w http.ResponseWriter, r *http.Request, err error) {
 		for _, o := range m.engine.Policy().Origins {
 			origins = append(origins, o.URL)
 		}
-		m.engine.Log().WarnContext(r.Context(), "a request for a host that no origin of the policy has", "host", printable(r.Host), "origins", origins)
+		m.engine.Log().WarnContext(r.Context(), "a request for a host that no origin of the policy has", "origins", origins, "host", printable(r.Host))
 	}
 	p := ProblemOf(err)
 	if !acceptsPage(r) {

@@ -35,11 +35,12 @@ func ParseURL(text string) (*url.URL, error) {
 
 // IsLoopback reports whether a host is this machine.
 func IsLoopback(host string) bool {
-	if host == "localhost" {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true
 	}
 	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
+	return err == nil && (a.Unmap().IsLoopback() || a.IsUnspecified())
 }
 
 // Printable reports whether a text can be shown as it is: not empty, up to so many bytes, nothing that cannot be seen or

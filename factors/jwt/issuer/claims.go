@@ -37,7 +37,7 @@ func (i *Issuer) claims(g Grant, now time.Time) claims {
 	p := &g.Principal
 	a := p.Assurance()
 	c := claims{Issuer: i.config.URL, Subject: p.Names.User, Tenant: p.Subject.Tenant, Audience: g.Audience, Issued: now.Unix(), Client: i.config.URL,
-		Session: g.Session, ACR: "aal" + strconv.Itoa(a.AAL), AMR: a.AMR, Scope: strings.Join(g.Scopes, " "), Authenticated: shownAt(p)}
+		Session: g.Session + "." + p.Login, ACR: "aal" + strconv.Itoa(a.AAL), AMR: a.AMR, Scope: strings.Join(g.Scopes, " "), Authenticated: shownAt(p)}
 	life := i.config.Lifetime
 	if g.Lifetime > 0 && g.Lifetime < life {
 		life = g.Lifetime

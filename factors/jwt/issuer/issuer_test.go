@@ -96,7 +96,7 @@ func TestTokenSaysWhatTheSessionHasShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := read(t, i, token.Text, now)
-	for name, want := range map[string]any{"iss": home, "sub": "alice", "tenant": "corp", "aud": "api", "scope": "read", "sid": "public-id", "acr": "aal2", "jti": token.ID,
+	for name, want := range map[string]any{"iss": home, "sub": "alice", "tenant": "corp", "aud": "api", "scope": "read", "sid": "public-id.l", "acr": "aal2", "jti": token.ID,
 		"iat": float64(now.Unix()), "exp": float64(now.Add(DefaultLifetime).Unix()), "auth_time": float64(now.Add(-time.Hour).Unix())} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
