@@ -39,7 +39,7 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 		if s.elsewhere(factor) {
 			a.budgets = []Budget{s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "login", l.ID)}
 		} else {
-			a.budgets = []Budget{s.insiderSource(l), s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who)}
+			a.budgets = []Budget{s.insiderSource(l, factor), s.budget(s.rt.policy.Limits.PerCredential, l.Subject.Tenant, "insider", factor, who)}
 		}
 		return a, a.take(ctx, l)
 	}
@@ -52,7 +52,7 @@ func (s *Session) attempt(ctx context.Context, factor string, l authn.Login, cre
 	if !s.elsewhere(factor) {
 		a.budgets = append(a.budgets, s.budget(s.rt.policy.Limits.PerCredential, claimed, "outsider", factor, who, source))
 	}
-	if f, ok := s.rt.factors[factor]; ok && f.Describe().Best.PhishingResistant {
+	if s.resists(factor) {
 		a.tenant = &tenant // it can't be guessed, so guesses at other factors don't lock it
 	} else {
 		a.budgets = append(a.budgets, tenant)
@@ -72,9 +72,20 @@ func (s *Session) budget(limit int, parts ...string) Budget {
 	return Budget{Key: budgetKey(parts...), Limit: limit, Window: s.rt.policy.Limits.Window}
 }
 
-// insiderSource is the budget of one who has shown something, at one address.
-func (s *Session) insiderSource(l authn.Login) Budget {
-	return s.budget(s.rt.policy.Limits.PerSource, l.Subject.Tenant, "insider source", s.provenBy(l), sourceKey(s.req.Source))
+// insiderSource is the budget of one who has shown something, at one address. Many people may share what was shown: that of
+// a kiosk. What they type and guess does not lock a factor there that can't be guessed.
+func (s *Session) insiderSource(l authn.Login, factor string) Budget {
+	parts := []string{l.Subject.Tenant, "insider source", s.provenBy(l), sourceKey(s.req.Source)}
+	if s.resists(factor) {
+		parts = append(parts, factor)
+	}
+	return s.budget(s.rt.policy.Limits.PerSource, parts...)
+}
+
+// resists reports whether a factor resists phishing, and so can't be guessed either.
+func (s *Session) resists(factor string) bool {
+	f, ok := s.rt.factors[factor]
+	return ok && f.Describe().Best.PhishingResistant
 }
 
 // target is the credential that an answer says it is about.

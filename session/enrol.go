@@ -87,7 +87,7 @@ func (s *Session) Redeem(ctx context.Context, code string) error {
 func (s *Session) attemptInvitation(ctx context.Context, shown ambient) (*attempt, error) {
 	if shown.why == "" && len(shown.evidence) > 0 {
 		l := authn.Login{Subject: shown.subject, Evidence: shown.evidence}
-		a := &attempt{s: s, budgets: []Budget{s.insiderSource(l)}}
+		a := &attempt{s: s, budgets: []Budget{s.insiderSource(l, "")}}
 		return a, a.take(ctx, l)
 	}
 	return s.attemptFrom(ctx)

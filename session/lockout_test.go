@@ -153,6 +153,28 @@ func TestKioskIsNotLockedForAll(t *testing.T) {
 	}
 }
 
+// Wrong answers of many people at a kiosk, at a factor that can be guessed, lock nobody's passkey there.
+func TestTypedGuessesAtAKioskDoNotLockItsPasskeys(t *testing.T) {
+	w := newWorld(t, "  attendant: {", "  pin:       { steps: [code], on: kiosk }\n  attendant: {", "methods: [kiosk, attendant]", "methods: [kiosk, attendant, pin]")
+	alice, code := w.passkey("corp/alice"), w.give("corp/alice", "code", "c1")
+	b := w.browser("corp/lobby")
+	must(t, b.begin("kiosk"))
+	for i := range 51 {
+		must(t, b.begin("pin"))
+		wrong := *code
+		wrong.id = fmt.Sprint(i)
+		if err := b.prove(&wrong); i == 50 {
+			wantAs[*session.LockedError](t, err)
+		} else {
+			wantErr(t, err, session.ErrInvalidCredential)
+		}
+	}
+	must(t, b.begin("attendant"))
+	if err := b.prove(alice); err != nil {
+		t.Errorf("a passkey is locked because of what others typed: %v", err)
+	}
+}
+
 // Whoever claims another name each time has as many budgets as names, against the same credential.
 func TestClaimedNamesShareABudget(t *testing.T) {
 	for name, start := range map[string]func(w *world, i int) *browser{
