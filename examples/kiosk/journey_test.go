@@ -36,7 +36,7 @@ func TestJourney(t *testing.T) {
 	b.get("/enrol").leads(homePath)
 	b.post(homePath+"/leave", nil).leads(homePath + "?left")
 	b.is("kiosk-17", "")
-	b.get(homePath + "?left").sees("Nothing of you is left", "Sign in with a passkey")
+	b.get(homePath+"?left").sees("Nothing of you is left", "Sign in with a passkey")
 
 	// The button a second time finds nobody, and leaves the kiosk alone.
 	b.post(homePath+"/leave", nil).leads(homePath + "?left")
