@@ -34,11 +34,12 @@ type pages struct {
 // page is what every template gets.
 type page struct {
 	Title   string
-	Device  string // the kiosk, once it is open
-	Person  string // who is signed in above it
-	Visit   string // names the person's visit, for the page to notice that it is over
-	Notice  string // something went well
-	Problem string // something did not
+	Device  string        // the kiosk, once it is open
+	Person  string        // who is signed in above it
+	Visit   string        // names the person's visit, for the page to notice that it is over
+	Idle    time.Duration // how long a person may do nothing
+	Notice  string        // something went well
+	Problem string        // something did not
 	Kinds   map[string]string
 	Data    any
 }
@@ -109,10 +110,11 @@ func (pg *pages) whoami(w http.ResponseWriter, r *http.Request) {
 func (pg *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
 	o := occupantsOf(sessionhttp.From(r.Context()))
 	if o.Device != nil {
-		p.Device = o.Device.User
+		p.Device, p.Idle = o.Device.User, pg.idle(o.Device)
 	}
 	if o.Person != nil {
-		p.Person, p.Visit = o.Person.User, pg.visit(r)
+		person, _ := sessionhttp.Principal(r.Context())
+		p.Person, p.Visit, p.Idle = o.Person.User, pg.visit(r), person.Idle
 	}
 	p.Kinds = map[string]string{}
 	for _, f := range pg.site.engine.Policy().Factors {
@@ -189,11 +191,10 @@ func (pg *pages) home(w http.ResponseWriter, r *http.Request) {
 			pg.fail(w, r, err)
 			return
 		}
-		p.Title, p.Data = "Sign in", waiting{Doors: pg.doors(o.Device), Idle: pg.idle(o.Device)}
+		p.Title, p.Data = "Sign in", pg.doors(o.Device)
 		pg.render(w, r, http.StatusOK, "device", p)
 	default:
-		person, _ := s.Person()
-		p.Title, p.Data = "Your visit", visitor{o, person.Method.Session.Idle, pg.site.sessions.Values.GetString(r.Context(), "note")}
+		p.Title, p.Data = "Your visit", visitor{o, pg.site.sessions.Values.GetString(r.Context(), "note")}
 		pg.render(w, r, http.StatusOK, "person", p)
 	}
 }
@@ -267,12 +268,6 @@ func (pg *pages) open(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, homePath+"?opened", http.StatusSeeOther)
 }
 
-// waiting is what the page of a kiosk shows on which nobody is signed in.
-type waiting struct {
-	Doors []door
-	Idle  time.Duration
-}
-
 // door is a way to sign in.
 type door struct {
 	Method string
@@ -312,7 +307,6 @@ func (pg *pages) idle(device *sessionhttp.PrincipalDocument) (least time.Duratio
 // visitor is what the page of a person shows.
 type visitor struct {
 	occupants
-	Idle time.Duration
 	Note string
 }
 

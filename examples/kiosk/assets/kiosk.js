@@ -95,7 +95,7 @@
   on(".use-badge", "submit", (form, event) => {
     event.preventDefault();
     const badge = { number: form.elements["number"].value, pin: form.elements["pin"].value };
-    form.elements["pin"].value = "";
+    form.reset();
     busy(form.querySelector("button"), () => signIn(form.dataset.method, badge));
   });
 
@@ -132,20 +132,31 @@
   const tell = () => { seen = Date.now(); windows.postMessage({ visit }); };
   tell();
 
-  // Who does nothing is signed out, by the page as by the server: asking whether the time is up would itself be a use.
-  const clock = document.querySelector("[data-idle]");
+  // Who does nothing is signed out, by the page as by the server: asking whether the time is up would itself be a use. What
+  // somebody typed and did not send does not stay either.
+  const idle = Number(document.body.dataset.idle);
   function look() {
-    const left = Math.max(0, Math.ceil(clock.dataset.idle - (Date.now() - seen) / 1000));
-    say("left", Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0"));
-    clock.classList.toggle("soon", left <= 30);
+    const left = Math.max(0, Math.ceil(idle - (Date.now() - seen) / 1000));
+    if (visit) {
+      say("left", Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0"));
+      document.querySelector(".clock").classList.toggle("soon", left <= 30);
+    }
     if (left > 0) return;
-    clearInterval(looking);
-    const leave = document.querySelector("form.leave");
-    leave.action += "?idle";
-    leave.submit();
+    if (visit) {
+      clearInterval(looking);
+      const leave = document.querySelector("form.leave");
+      leave.action += "?idle";
+      leave.submit();
+    } else if (location.pathname !== home) {
+      location.replace(home);
+    } else {
+      document.querySelectorAll("form").forEach((form) => form.reset());
+      say("problem", "");
+    }
   }
-  const looking = clock && setInterval(look, 1000);
-  if (clock) look();
+  const looking = idle > 0 && setInterval(look, 1000);
+  if (idle > 0) look();
+  if (!visit) addEventListener("input", () => { seen = Date.now(); });
   on("#stay", "click", (button) => busy(button, async () => {
     const answer = await fetch(home + "/whoami", { cache: "no-store", headers: { Accept: "application/json" } });
     if (!answer.ok || !(await answer.json()).person) return location.replace(home);
