@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,10 @@ import (
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/session"
 )
 
 // need skips a test whose programs are not installed, or fails it where everything must be.
@@ -387,4 +392,13 @@ func TestBrowserClosed(t *testing.T) {
 	do(t, ctx, chromedp.Navigate(r.url+"/"))
 	see(t, ctx, "kiosk-18 opens no kiosk here")
 	shoot(t, ctx, "denied")
+	for { // the page has tried it, so the reason is to be found
+		events, err := r.operate().Events(t.Context(), session.EventFilter{Portal: true, What: authn.FactorFailed})
+		if err != nil || ctx.Err() != nil {
+			t.Fatalf("the reason is not in the audit log: %v %v", events, err)
+		}
+		if slices.ContainsFunc(events, func(e session.Event) bool { return e.Reason == factors.ReasonRevoked }) {
+			return
+		}
+	}
 }

@@ -118,6 +118,9 @@
   const opening = document.querySelector("form[data-by-itself]");
   if (opening) opening.requestSubmit();
 
+  // A certificate that opens nothing is tried once, so that the reason is in the audit log.
+  if (document.querySelector("[data-try]")) call("/login").catch(() => {});
+
   // What the address says of the way here was said.
   if (location.search) history.replaceState(null, "", location.pathname);
 
