@@ -392,13 +392,8 @@ func TestBrowserClosed(t *testing.T) {
 	do(t, ctx, chromedp.Navigate(r.url+"/"))
 	see(t, ctx, "kiosk-18 opens no kiosk here")
 	shoot(t, ctx, "denied")
-	for { // the page has tried it, so the reason is to be found
+	r.until("the page has tried it, and the reason is in the audit log", func() bool {
 		events, err := r.operate().Events(t.Context(), session.EventFilter{Portal: true, What: authn.FactorFailed})
-		if err != nil || ctx.Err() != nil {
-			t.Fatalf("the reason is not in the audit log: %v %v", events, err)
-		}
-		if slices.ContainsFunc(events, func(e session.Event) bool { return e.Reason == factors.ReasonRevoked }) {
-			return
-		}
-	}
+		return err == nil && slices.ContainsFunc(events, func(e session.Event) bool { return e.Reason == factors.ReasonRevoked })
+	})
 }

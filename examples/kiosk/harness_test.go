@@ -120,6 +120,17 @@ func (r *running) edit(name, old, fresh string) {
 	}
 }
 
+// until waits for something that the site does by itself, like reading its policy again.
+func (r *running) until(what string, is func() bool) {
+	r.t.Helper()
+	for patience := time.Now().Add(30 * time.Second); !is(); { // for machines that do much else
+		if time.Now().After(patience) {
+			r.t.Fatalf("never: %s", what)
+		}
+		time.Sleep(20 * time.Millisecond) // between two looks
+	}
+}
+
 func (r *running) operate() *session.Admin { return r.site.engine.Operate(tenant) }
 
 // userID is the id of a person, or of a device.

@@ -108,11 +108,7 @@ func TestAfterTheEndOfTheDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.edit("policy.yaml", "pki/kiosk-ca.crt", "other/kiosk-ca.crt")
-		for b.call("GET", homePath+"/whoami", nil).status == http.StatusOK {
-			if t.Context().Err() != nil {
-				t.Fatal("the policy is not in force")
-			}
-		}
+		r.until("the policy is in force", func() bool { return b.call("GET", homePath+"/whoami", nil).status != http.StatusOK })
 		shut(b)
 	})
 	t.Run("deadline", func(t *testing.T) {
@@ -215,12 +211,10 @@ func TestGuessedBadge(t *testing.T) {
 	r, here := carol(t)
 	here.post(homePath+"/leave", nil).leads(homePath + "?left")
 	r.addBadge("4711", "carol", "246810")
-	for here.badge("4711", "246810").status != http.StatusOK {
-		if t.Context().Err() != nil {
-			t.Fatal("the second badge is not in force")
-		}
+	r.until("the second badge is in force", func() bool {
 		r.wait(15 * time.Minute) // the attempts made so far are forgotten
-	}
+		return here.badge("4711", "246810").status == http.StatusOK
+	})
 	here.post(homePath+"/leave", nil).leads(homePath + "?left")
 	wrong := "000000"
 	if r.pin == wrong {
@@ -285,12 +279,11 @@ func TestBadgeTakenBack(t *testing.T) {
 	b.badge(r.number, r.pin).wants(http.StatusOK, "")
 	b.post(homePath+"/leave", nil).leads(homePath + "?left")
 	r.edit(badgesFile, `"user": "carol"`, `"user": "nobody"`)
-	for b.badge(r.number, r.pin).status == http.StatusOK {
+	r.until("the file is in force", func() bool {
+		in := b.badge(r.number, r.pin).status == http.StatusOK
 		b.post(homePath+"/leave", nil).leads(homePath + "?left")
-		if t.Context().Err() != nil {
-			t.Fatal("the file is not in force")
-		}
-	}
+		return !in
+	})
 	b.badge(r.number, r.pin).wants(http.StatusUnauthorized, "invalid_credential")
 }
 
