@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -150,6 +151,53 @@ func TestReplayedForm(t *testing.T) {
 	if page := dave.get(homePath); strings.Contains(page.body, "parcel") {
 		t.Errorf("dave has carol's note:\n%s", page.body)
 	}
+}
+
+// A sign-in that is sent again opens nothing: neither the answer to the passkey's challenge nor a PIN that was typed.
+func TestReplayedSignIn(t *testing.T) {
+	r := start(t, t.TempDir())
+	b := r.at("kiosk-17").open()
+	b.enrol(r.invited)
+	pin := func(json.RawMessage) (json.RawMessage, error) { return json.Marshal(shownBadge{r.number, r.pin}) }
+	for method, how := range map[string]func(json.RawMessage) (json.RawMessage, error){"attendant": b.keys.Get, "badge": pin} {
+		var sent json.RawMessage
+		factor := map[string]string{"attendant": "passkey", "badge": "badge"}[method]
+		b.begin(method).wants(http.StatusOK, "")
+		b.answers("/auth/factors/"+factor, func(options json.RawMessage) (_ json.RawMessage, err error) {
+			sent, err = how(options)
+			return sent, err
+		}).wants(http.StatusOK, "")
+		b.is("kiosk-17", "carol")
+		b.post(homePath+"/leave", nil).leads(homePath + "?left")
+		again := func() answer {
+			return b.call("POST", "/auth/factors/"+factor+"/verify", map[string]any{"credential": sent})
+		}
+		again().wants(http.StatusConflict, "wrong_step")
+		b.begin(method).wants(http.StatusOK, "")
+		again().wants(http.StatusConflict, "wrong_step") // nothing was asked
+		b.is("kiosk-17", "")
+	}
+}
+
+// Whoever signs in while somebody else is still there takes nothing over.
+func TestSignInAboveSomebodyElse(t *testing.T) {
+	r := start(t, t.TempDir())
+	b := r.at("kiosk-17").open()
+	b.enrol(r.invited)
+	dave := b.dave()
+	b.signIn().wants(http.StatusOK, "")
+	visit := visitOf(b.get(homePath))
+	b.post(homePath+"/note", url.Values{"visit": {visit}, "note": {"parcel for carol"}}).leads(homePath)
+	carols := b.twin()
+	dave.begin("attendant").wants(http.StatusOK, "")
+	dave.is("kiosk-17", "carol") // until he has proven who he is
+	dave.answers("/auth/factors/passkey", dave.keys.Get).wants(http.StatusOK, "")
+	dave.is("kiosk-17", "dave")
+	gone(dave.get(homePath), visit)
+	carols.is("", "")
+	dave.post(homePath+"/leave", nil).leads(homePath + "?left")
+	dave.is("kiosk-17", "")
+	gone(dave.get(homePath), visit)
 }
 
 // The second window of the browser has the same session: what one window does, the other finds.
