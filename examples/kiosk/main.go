@@ -31,12 +31,16 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "kiosk:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1)
 	}
 }
+
+// errUsage: the flag package has said what is wrong with the flags.
+var errUsage = errors.New("wrong usage")
 
 // options are the flags, and the clock.
 type options struct {
@@ -54,7 +58,10 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "kiosk-data", "the folder for certificates, policy, badges and database")
 	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
 	if err := f.Parse(args); err != nil {
-		return o, flag.ErrHelp
+		if !errors.Is(err, flag.ErrHelp) {
+			err = errUsage
+		}
+		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", f.Arg(0))
@@ -89,7 +96,7 @@ func (o options) listen() (_ net.Listener, at string, _ error) {
 	}
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("%w. Name another address with -addr", err)
 	}
 	return l, net.JoinHostPort(hostOf(o.addr), fmt.Sprint(l.Addr().(*net.TCPAddr).Port)), nil
 }

@@ -162,7 +162,7 @@ func TestOneClearLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		"taken port":                      {[]string{"-addr", strings.TrimPrefix(busy.url, "https://"), "-data", t.TempDir()}, "address already in use"},
+		"taken port":                      {[]string{"-addr", strings.TrimPrefix(busy.url, "https://"), "-data", t.TempDir()}, "address already in use. Name another address with -addr"},
 		"no address":                      {[]string{"-addr", "localhost", "-data", t.TempDir()}, "-addr localhost: address localhost: missing port"},
 		"folder that cannot be made":      {[]string{"-addr", "localhost:0", "-data", file(t, "file", "") + "/data"}, "not a directory"},
 		"broken policy":                   {[]string{"-addr", "localhost:0", "-data", t.TempDir(), "-policy", file(t, "policy.yaml", "version: 1\norigin: https://localhost\nfactorz: {}\n")}, `policy.yaml:3:1: unknown key "factorz"`},
