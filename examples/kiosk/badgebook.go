@@ -26,6 +26,7 @@ type badge struct {
 const (
 	leastIterations = 1000
 	mostIterations  = 10_000_000 // some seconds
+	pinIterations   = 600_000    // of the badges that this program makes
 )
 
 func parseBadges(b []byte) (book badgeBook, _ error) {

@@ -244,6 +244,7 @@ func TestBrowser(t *testing.T) {
 	do(t, ctx, chromedp.Click(chromedp.CSS("#sign-out")))
 	see(t, ctx, "Nothing of you is left on this kiosk")
 	shoot(t, ctx, "left")
+	nothingStored(t, ctx)
 
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("[name=number]"), r.number), chromedp.SendKeys(chromedp.CSS("[name=pin]"), "000000000000"), chromedp.Click(chromedp.CSS(".use-badge button")))
 	see(t, ctx, "That was not accepted")
@@ -258,6 +259,19 @@ func TestBrowser(t *testing.T) {
 	do(t, ctx, chromedp.Navigate(r.url+"/nothing"))
 	see(t, ctx, "There is no such page")
 	shoot(t, ctx, "nothing")
+}
+
+// nothingStored expects neither the browser's cache nor its stores to have anything of anybody.
+func nothingStored(t *testing.T, ctx context.Context) {
+	t.Helper()
+	for path, want := range map[string]bool{"/assets/style.css": true, "/kiosk": false, "/kiosk/whoami": false, "/auth/session": false, "/kiosk?left": false} {
+		if got := evaluate[bool](t, ctx, fmt.Sprintf(`fetch(%q, {cache: "only-if-cached", mode: "same-origin"}).then(r => r.ok, () => false)`, path)); got != want {
+			t.Errorf("%s is cached: %v", path, got)
+		}
+	}
+	if kept := evaluate[int](t, ctx, `localStorage.length + sessionStorage.length`); kept != 0 {
+		t.Errorf("%d things are stored", kept)
+	}
 }
 
 // Whoever comes after somebody and goes back sees nothing of them, however they left: the browser asks for every page anew,
@@ -358,24 +372,6 @@ func TestBrowserIdle(t *testing.T) {
 	do(t, ctx, chromedp.Navigate(r.url+"/enrol"), chromedp.SendKeys(chromedp.CSS("#code"), "AAAAA"))
 	later(t, ctx, 125*time.Second)
 	see(t, ctx, "Sign in with a passkey")
-}
-
-// The browser's cache has nothing of anybody.
-func TestBrowserCache(t *testing.T) {
-	r := start(t, t.TempDir())
-	ctx := chromium(t, r, "kiosk-17")
-	enter(t, ctx, r)
-	evaluate[int](t, ctx, `fetch("/kiosk/whoami").then(r => r.status)`)
-	do(t, ctx, chromedp.Click(chromedp.CSS("#sign-out")))
-	see(t, ctx, "Nothing of you is left")
-	for path, want := range map[string]bool{"/assets/style.css": true, "/kiosk": false, "/kiosk/whoami": false, "/auth/session": false, "/kiosk?left": false} {
-		if got := evaluate[bool](t, ctx, fmt.Sprintf(`fetch(%q, {cache: "only-if-cached", mode: "same-origin"}).then(r => r.ok, () => false)`, path)); got != want {
-			t.Errorf("%s is cached: %v", path, got)
-		}
-	}
-	if kept := evaluate[int](t, ctx, `localStorage.length + sessionStorage.length`); kept != 0 {
-		t.Errorf("%d things are stored", kept)
-	}
 }
 
 // Without a certificate, or with one that is no good, the page says what to do.

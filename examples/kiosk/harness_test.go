@@ -68,6 +68,7 @@ func start(t *testing.T, data string, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.iterations = leastIterations
 	o.now = func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) }
 	l, at, err := o.listen()
 	if err != nil {

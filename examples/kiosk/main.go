@@ -42,16 +42,17 @@ func main() {
 // errUsage: the flag package has said what is wrong with the flags.
 var errUsage = errors.New("wrong usage")
 
-// options are the flags, and the clock.
+// options are the flags, the clock, and how slow it is to try a PIN.
 type options struct {
-	addr   string
-	data   string
-	policy string
-	now    func() time.Time
+	addr       string
+	data       string
+	policy     string
+	now        func() time.Time
+	iterations int
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{now: time.Now}
+	o := options{now: time.Now, iterations: pinIterations}
 	f := flag.NewFlagSet("kiosk", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.addr, "addr", "localhost:8446", "where to listen, and what browsers see")

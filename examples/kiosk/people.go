@@ -19,7 +19,6 @@ const (
 	// announcedFile is there once what the first start hands out was printed.
 	announcedFile = "announced"
 	badgesFile    = "badges.json"
-	pinIterations = 600_000
 )
 
 func (s *site) announced() (bool, error) {
@@ -36,7 +35,7 @@ func (s *site) setAnnounced() error {
 
 // makeBadge makes a badge for the attendant, again until it was printed: what a kill kept from being printed is no use to
 // anybody.
-func (s *site) makeBadge() error {
+func (s *site) makeBadge(iterations int) error {
 	announced, err := s.announced()
 	if err != nil {
 		return err
@@ -57,10 +56,10 @@ func (s *site) makeBadge() error {
 	if _, err := rand.Read(b.Salt); err != nil {
 		return err
 	}
-	if b.Hash, err = derive(pin, b.Salt, pinIterations); err != nil {
+	if b.Hash, err = derive(pin, b.Salt, iterations); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(badgeBook{pinIterations, []badge{b}}, "", "  ")
+	text, err := json.MarshalIndent(badgeBook{iterations, []badge{b}}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func TestOneClearLine(t *testing.T) {
 // prepared is a site that is put together and does not serve.
 func prepared(t *testing.T, data string, ahead time.Duration) *site {
 	t.Helper()
-	s, err := prepare(t.Context(), options{data: data, now: func() time.Time { return time.Now().Add(ahead) }}, "localhost:1", slog.New(slog.DiscardHandler))
+	s, err := prepare(t.Context(), options{data: data, iterations: leastIterations, now: func() time.Time { return time.Now().Add(ahead) }}, "localhost:1", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func (s *site) assemble(ctx context.Context, o options) error {
 	if err := s.certs.make(host, devices); err != nil {
 		return err
 	}
-	if err := s.makeBadge(); err != nil {
+	if err := s.makeBadge(o.iterations); err != nil {
 		return err
 	}
 	if err := s.loadPolicy(o.policy); err != nil {
