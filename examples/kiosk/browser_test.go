@@ -336,7 +336,7 @@ func TestBrowserWindows(t *testing.T) {
 	later(t, second, 100*time.Second)
 	until(t, second, `document.querySelector(".clock.soon") != null`)
 	do(t, first, chromedp.Click(chromedp.CSS("#stay")))
-	until(t, second, `document.querySelector(".clock.soon") == null`)
+	until(t, second, `document.querySelector(".clock:not(.soon)") != null`)
 
 	do(t, first, chromedp.Click(chromedp.CSS("#sign-out")))
 	see(t, first, "Nothing of you is left")
