@@ -366,6 +366,12 @@ func TestBrowserIdle(t *testing.T) {
 		t.Errorf("the session is %v", state)
 	}
 
+	signIn(t, ctx) // on whatever page
+	do(t, ctx, chromedp.Navigate(r.url+"/nothing"))
+	see(t, ctx, "There is no such page")
+	later(t, ctx, 125*time.Second)
+	see(t, ctx, "Signed out, because the kiosk was not used")
+
 	do(t, ctx, chromedp.SendKeys(chromedp.CSS("[name=number]"), r.number))
 	later(t, ctx, 125*time.Second)
 	until(t, ctx, `document.querySelector("[name=number]").value == ""`)

@@ -27,15 +27,14 @@ type pages struct {
 
 // page is what every template gets.
 type page struct {
-	Title   string
-	Device  string        // the kiosk, once it is open
-	Person  string        // who is signed in above it
-	Visit   string        // names the person's visit, for the page to notice that it is over
-	Idle    time.Duration // how long a person may do nothing
-	Notice  string        // something went well
-	Problem string        // something did not
-	Kinds   map[string]string
-	Data    any
+	Title  string
+	Device string        // the kiosk, once it is open
+	Person string        // who is signed in above it
+	Visit  string        // names the person's visit, for the page to notice that it is over
+	Idle   time.Duration // how long a person may do nothing
+	Notice string        // something went well
+	Kinds  map[string]string
+	Data   any
 }
 
 func newPages(s *site) (*pages, error) {

@@ -142,7 +142,7 @@
     const left = Math.max(0, Math.ceil(idle - (Date.now() - seen) / 1000));
     if (visit) {
       say("left", Math.floor(left / 60) + ":" + String(left % 60).padStart(2, "0"));
-      document.querySelector(".clock").classList.toggle("soon", left <= 30);
+      document.querySelector(".clock")?.classList.toggle("soon", left <= 30);
     }
     if (left > 0) return;
     if (visit) {
