@@ -21,6 +21,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 )
 
@@ -135,7 +136,7 @@ func quote(word string) string {
 
 // watch puts a changed policy in force, and with it changed badges.
 func (s *site) watch(ctx context.Context) {
-	policy.NewWatcher(s.policy, s.policyKinds()...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
+	policy.NewWatcher(s.policy, factors.PolicyKinds(s.kinds)...).Run(ctx, reloadEvery, func(fresh *policy.Policy) error {
 		config, err := s.certs.tls(fresh)
 		if err != nil {
 			return err

@@ -121,7 +121,7 @@ func (s *site) loadPolicy(another string) error {
 		file = another
 	}
 	var err error
-	if s.policy, err = policy.Load(file, s.policyKinds()...); err != nil {
+	if s.policy, err = policy.Load(file, factors.PolicyKinds(s.kinds)...); err != nil {
 		return err
 	}
 	s.warn(s.policy)
@@ -136,14 +136,6 @@ func (s *site) warn(pol *policy.Policy) {
 	for _, w := range pol.Warnings() {
 		s.log.Warn("the policy is good, but look at this", "warning", w.Error())
 	}
-}
-
-func (s *site) policyKinds() []policy.Kind {
-	var all []policy.Kind
-	for _, k := range s.kinds {
-		all = append(all, k)
-	}
-	return all
 }
 
 // originHost is an address as it stands in an origin: browsers leave the port of https out.
