@@ -281,9 +281,17 @@ type PeerSource = peer.Source
 // PeerCertChainFrom reads the chain of the request's context. It is the zero value where the client sent no certificate
 // or no middleware ran; the error says that one was presented in a way that is refused.
 func PeerCertChainFrom(ctx context.Context) (PeerCertChain, error) {
-	c, _, err := peer.From(ctx)
-	return c, err
+	seen := peer.From(ctx)
+	return seen.Chain, seen.Refused
 }
+
+// PeerRemovedFrom says why certificate headers were removed from the request of a context: whoever sent them is not the
+// terminator. It is nil where there were none. Beyond the audit log it means nothing: the request has no certificate.
+func PeerRemovedFrom(ctx context.Context) error { return peer.From(ctx).Removed }
+
+// ClientFrom is the address of the client, where it is another than the connection's and somebody who may say so named it.
+// It is not valid otherwise. It is for logs and budgets, and never evidence.
+func ClientFrom(ctx context.Context) netip.Addr { return peer.From(ctx).Client }
 
 // Targeted is implemented by factors whose answers say themselves which credential they are about, by an id or a handle.
 // The engine counts an attempt against it where nobody has been named yet, so that claiming another name is no way to

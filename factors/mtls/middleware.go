@@ -26,14 +26,23 @@ type Source interface {
 func Middleware(src Source) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			chain, err := src.PeerCertChain(r)
-			ctx := peer.With(r.Context(), chain)
-			if err != nil {
-				ctx = peer.WithRefusal(r.Context(), err)
-			}
-			next.ServeHTTP(w, r.WithContext(ctx))
+			next.ServeHTTP(w, r.WithContext(peer.With(r.Context(), see(src, r))))
 		})
 	}
+}
+
+// witness is a source that knows more of a request than its chain.
+type witness interface {
+	Source
+	See(*http.Request) peer.Seen
+}
+
+func see(src Source, r *http.Request) peer.Seen {
+	if w, ok := src.(witness); ok {
+		return w.See(r)
+	}
+	chain, err := src.PeerCertChain(r)
+	return peer.Seen{Chain: chain, Refused: err}
 }
 
 // FromTLS sees the certificate of this program's own TLS connection, over HTTP/1.1, 2 and 3. What the handshake said

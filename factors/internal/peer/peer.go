@@ -4,6 +4,7 @@ package peer
 import (
 	"context"
 	"crypto/x509"
+	"net/netip"
 	"sync"
 )
 
@@ -13,6 +14,9 @@ type Source struct {
 	Resumed bool   // the TLS session was resumed: the handshake proved the key, and verified nothing anew
 	Early   bool   // sent before the handshake was complete (0-RTT): it can be replayed
 	Trust   string // the rule by which the terminator was trusted; empty for "tls"
+	// Checked says that the terminator lets only certificates through that it verified, by its own word. Nothing relies on
+	// it: the factor verifies all the same.
+	Checked bool
 }
 
 // Chain is the certificate chain that a peer has proven to hold the leaf key of. The zero value is none.
@@ -47,8 +51,15 @@ func (c Chain) Source() Source { return c.source }
 // Memo is the slot of the connection, nil where there is none.
 func (c Chain) Memo() *Memo { return c.memo }
 
-// Memo keeps one value for each key for as long as a connection lives. It is safe for concurrent use.
-type Memo struct{ values sync.Map }
+// Memo keeps one value for each key for as long as a connection lives, or for as long as a terminator remembers a
+// certificate. It is safe for concurrent use.
+type Memo struct {
+	values sync.Map
+	stored func()
+}
+
+// NewMemo makes a memo that calls stored after each Store. Factors store what they verified, and nothing else.
+func NewMemo(stored func()) *Memo { return &Memo{stored: stored} }
 
 // Load returns what was stored for key.
 func (m *Memo) Load(key any) (any, bool) {
@@ -60,34 +71,37 @@ func (m *Memo) Load(key any) (any, bool) {
 
 // Store keeps a value for key.
 func (m *Memo) Store(key, value any) {
-	if m != nil {
-		m.values.Store(key, value)
+	if m == nil {
+		return
 	}
+	m.values.Store(key, value)
+	if m.stored != nil {
+		m.stored()
+	}
+}
+
+// Seen is what a source of certificates saw of one request.
+type Seen struct {
+	Chain   Chain
+	Refused error      // what was presented is refused; then there is no chain
+	Removed error      // headers of somebody who is not the terminator were removed; nil: there were none
+	Client  netip.Addr // of the client; invalid: the connection's
 }
 
 type contextKey struct{}
 
-type entry struct {
-	chain   Chain
-	refusal error
-}
-
-// With puts a chain into a context.
-func With(ctx context.Context, c Chain) context.Context {
-	return context.WithValue(ctx, contextKey{}, &entry{chain: c})
-}
-
-// WithRefusal records in a context that a chain was refused, and why.
-func WithRefusal(ctx context.Context, why error) context.Context {
-	return context.WithValue(ctx, contextKey{}, &entry{refusal: why})
-}
-
-// From reads the chain of a context: the zero Chain where there is none, an error where one was refused. seen says that a
-// middleware looked at all.
-func From(ctx context.Context) (c Chain, seen bool, refusal error) {
-	e, ok := ctx.Value(contextKey{}).(*entry)
-	if !ok {
-		return Chain{}, false, nil
+// With puts what was seen into a context.
+func With(ctx context.Context, s Seen) context.Context {
+	if s.Refused != nil {
+		s.Chain = Chain{}
 	}
-	return e.chain, true, e.refusal
+	return context.WithValue(ctx, contextKey{}, &s)
+}
+
+// From reads what a middleware saw: the zero Seen where none looked.
+func From(ctx context.Context) Seen {
+	if s, ok := ctx.Value(contextKey{}).(*Seen); ok {
+		return *s
+	}
+	return Seen{}
 }
