@@ -30,6 +30,8 @@ const (
 	TenantChanged      authn.Occurrence = "tenant.changed"
 	CertificateDenied  authn.Occurrence = "certificate.denied"
 	CertificateAllowed authn.Occurrence = "certificate.allowed" // a denial was taken back
+	CertificateRefused authn.Occurrence = "certificate.refused" // what was presented as one is not read
+	CertificateRemoved authn.Occurrence = "certificate.removed" // headers with one, of somebody who is not the terminator
 	NoticeRefused      authn.Occurrence = "notice.refused"      // of an issuer, that something is over
 )
 

@@ -25,6 +25,9 @@ type Request struct {
 	Peer   factors.PeerCertChain
 	// PeerRefused is the middleware's refusal of what was presented as a certificate.
 	PeerRefused error
+	// PeerRemoved says that somebody sent headers with a certificate who is not the terminator. They were removed, and the
+	// request is one without a certificate.
+	PeerRemoved error
 	Carried     factors.Carried // what its Authorization and DPoP headers hold
 }
 
@@ -67,6 +70,7 @@ func (e *Engine) OpenIn(ctx context.Context, s *Session, req Request) error {
 	if len(s.req.Agent) > 256 {
 		s.req.Agent = s.req.Agent[:256]
 	}
+	s.notePeer(ctx)
 	selector, hash, ok := splitCookie(req.Cookie)
 	if !ok {
 		return nil
@@ -143,6 +147,28 @@ func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
 		ev.Name, ev.Method = a.Principal().Names.User, a.Principal().Method.Name
 	}
 	_ = s.engine.record(ctx, ev)
+}
+
+// notePeer writes down that a certificate was not even looked at: a terminator sent what cannot be read, or somebody else
+// sent what only the terminator may. Once in a while, so that nobody fills the log by doing it again.
+func (s *Session) notePeer(ctx context.Context) {
+	for _, of := range [...]struct {
+		what authn.Occurrence
+		err  error
+	}{{CertificateRefused, s.req.PeerRefused}, {CertificateRemoved, s.req.PeerRemoved}} {
+		if of.err == nil {
+			continue
+		}
+		why, detail := ReasonCertificateRefused, ""
+		if rejected, ok := errors.AsType[*factors.Rejection](of.err); ok {
+			why, detail = rejected.Reason, rejected.Detail
+		}
+		if s.engine.refusals.first(strings.Join([]string{sourceKey(s.req.Source), string(of.what), string(why)}, "\x00"), s.now) {
+			ev := s.event(authn.Happened{What: of.what, Reason: why})
+			ev.Detail = detail
+			_ = s.engine.record(ctx, ev)
+		}
+	}
 }
 
 // anew is how long after its head a request is taken as if it came only now.

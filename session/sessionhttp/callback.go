@@ -80,7 +80,7 @@ func (m *Sessions) notice(w http.ResponseWriter, r *http.Request) {
 	setPrivate(w.Header())
 	form, err := readForm(w, r)
 	if err == nil {
-		err = m.engine.Notice(r.Context(), chi.URLParam(r, "name"), tenantParam(r), form, sourceOf(r.RemoteAddr))
+		err = m.engine.Notice(r.Context(), chi.URLParam(r, "name"), tenantParam(r), form, sourceOf(r))
 	}
 	if err != nil {
 		m.refuse(w, r, err)

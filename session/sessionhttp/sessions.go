@@ -105,8 +105,8 @@ func (m *Sessions) request(r *http.Request) (session.Request, error) {
 	}
 	peer, refused := factors.PeerCertChainFrom(r.Context())
 	m.certificates.note(r, peer, refused)
-	return session.Request{Cookie: cookieOf(r.Header), Origin: origin, Route: route, Source: sourceOf(r.RemoteAddr), Agent: r.UserAgent(),
-		Peer: peer, PeerRefused: refused, Carried: carriedBy(r, origin)}, nil
+	return session.Request{Cookie: cookieOf(r.Header), Origin: origin, Route: route, Source: sourceOf(r), Agent: r.UserAgent(),
+		Peer: peer, PeerRefused: refused, PeerRemoved: factors.PeerRemovedFrom(r.Context()), Carried: carriedBy(r, origin)}, nil
 }
 
 // hasDots reports whether a path has a segment that is "." or "..". The policy reads it without them, a router as it is:
@@ -149,7 +149,15 @@ func isWrite(method string) bool {
 	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
-func sourceOf(remote string) netip.Addr {
+// sourceOf is the client's address: the connection's, unless the terminator that the connection comes from names another.
+func sourceOf(r *http.Request) netip.Addr {
+	if a := factors.ClientFrom(r.Context()); a.IsValid() {
+		return a
+	}
+	return addressOf(r.RemoteAddr)
+}
+
+func addressOf(remote string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(remote); err == nil {
 		return ap.Addr().Unmap()
 	}
