@@ -36,13 +36,13 @@ func peerOf(r *http.Request) (a netip.Addr, handed bool) {
 
 // addressOf is the address of a host and port, or of a host alone; the zero Addr where it is none. One with a zone is none.
 func addressOf(s string) netip.Addr {
-	if ap, err := netip.ParseAddrPort(s); err == nil {
-		return plain(ap.Addr())
+	if strings.HasPrefix(s, "[") || strings.Count(s, ":") == 1 {
+		if ap, err := netip.ParseAddrPort(s); err == nil {
+			return plain(ap.Addr())
+		}
 	}
-	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")); err == nil {
-		return plain(a)
-	}
-	return netip.Addr{}
+	a, _ := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	return plain(a)
 }
 
 func plain(a netip.Addr) netip.Addr {

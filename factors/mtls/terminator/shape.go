@@ -65,6 +65,9 @@ func (s *shape) complete() error {
 			return err
 		}
 	}
+	if slices.ContainsFunc(s.verdicts, func(v Verdict) bool { return v.Header == "" }) {
+		return errHeaderName
+	}
 	if s.judged() && !slices.ContainsFunc(s.verdicts, func(v Verdict) bool { return v.OK != v.None }) {
 		return errVerdict
 	}
