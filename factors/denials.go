@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
-	"strings"
 	"time"
 )
 
@@ -50,21 +49,27 @@ type Marks struct {
 
 // MarksOf computes the marks of a certificate.
 func MarksOf(c *x509.Certificate) Marks {
-	values := CertificateDenials(c)
+	var text [2*sha256.Size + 64]byte
 	return Marks{
 		Certificate: sha256.Sum256(c.Raw),
 		Key:         sha256.Sum256(c.RawSubjectPublicKeyInfo),
-		Serial:      sha256.Sum256([]byte(values[1].Value)),
-		Subject:     sha256.Sum256([]byte(values[3].Value)),
+		Serial:      sha256.Sum256(appendSerial(text[:0], c)),
+		Subject:     sha256.Sum256([]byte(c.Subject.String())),
 	}
+}
+
+// appendSerial writes what [DenySerial] is about: the digest of the issuer's name, and the serial in hexadecimal.
+func appendSerial(b []byte, c *x509.Certificate) []byte {
+	issuer := sha256.Sum256(c.RawIssuer)
+	return c.SerialNumber.Append(append(hex.AppendEncode(b, issuer[:]), ':'), 16)
 }
 
 // CertificateDenials are the four entries that would deny this certificate, narrowest first.
 func CertificateDenials(c *x509.Certificate) [4]Denial {
-	cert, key, issuer := sha256.Sum256(c.Raw), sha256.Sum256(c.RawSubjectPublicKeyInfo), sha256.Sum256(c.RawIssuer)
+	cert, key := sha256.Sum256(c.Raw), sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return [4]Denial{
 		{By: DenyCertificate, Value: hex.EncodeToString(cert[:])},
-		{By: DenySerial, Value: hex.EncodeToString(issuer[:]) + ":" + strings.ToLower(c.SerialNumber.Text(16))},
+		{By: DenySerial, Value: string(appendSerial(nil, c))},
 		{By: DenyKey, Value: hex.EncodeToString(key[:])},
 		{By: DenySubject, Value: c.Subject.String()},
 	}

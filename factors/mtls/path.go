@@ -18,11 +18,12 @@ type trust struct {
 	anchors []policy.Anchor
 	owners  map[string]string // SubjectPublicKeyInfo of every anchor of the policy to the anchor's name
 	roots   *x509.CertPool
+	marks   map[*x509.Certificate]factors.Marks // of the certificates of anchors
 }
 
 // newTrust is trust in anchors, which are some of all that the policy has.
 func newTrust(anchors, all []policy.Anchor) trust {
-	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool()}
+	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool(), marks: map[*x509.Certificate]factors.Marks{}}
 	for _, a := range slices.Concat(all, anchors) { // where two share a key, the one that counts here
 		for _, c := range a.Certificates {
 			t.owners[string(c.RawSubjectPublicKeyInfo)] = a.Name
@@ -31,6 +32,7 @@ func newTrust(anchors, all []policy.Anchor) trust {
 	for _, a := range anchors {
 		for _, c := range a.Certificates {
 			t.roots.AddCert(c)
+			t.marks[c] = factors.MarksOf(c)
 		}
 	}
 	return t
@@ -82,6 +84,20 @@ func (t trust) build(presented []*x509.Certificate, now time.Time, usage x509.Ex
 		return nil, factors.Reject(ReasonUntrusted, "no path ends in an anchor of this factor")
 	}
 	return paths, nil
+}
+
+// marksOf are the marks of a path, those of its leaf being known.
+func (t trust) marksOf(chain []*x509.Certificate, leaf factors.Marks) []factors.Marks {
+	marks := make([]factors.Marks, len(chain))
+	marks[0] = leaf
+	for i, c := range chain[1:] {
+		known, ok := t.marks[c]
+		if !ok {
+			known = factors.MarksOf(c)
+		}
+		marks[i+1] = known
+	}
+	return marks
 }
 
 func (t trust) isAnchor(c *x509.Certificate) bool {

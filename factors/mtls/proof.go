@@ -100,7 +100,7 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 	for _, path := range paths {
 		who, err := v.settings.rules.apply(found, path.anchor)
 		if err == nil {
-			p.add(&holder{path: path, named: who, marks: marksOf(path.chain)})
+			p.add(&holder{path: path, named: who, marks: v.trust.marksOf(path.chain, p.marks)})
 		} else if first == nil {
 			first = err
 		}
@@ -152,14 +152,6 @@ func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wa
 		return nil, factors.Reject(ReasonAmbiguous, "its paths end in anchors that name different subjects")
 	}
 	return chosen, nil
-}
-
-func marksOf(chain []*x509.Certificate) []factors.Marks {
-	marks := make([]factors.Marks, len(chain))
-	for i, c := range chain {
-		marks[i] = factors.MarksOf(c)
-	}
-	return marks
 }
 
 func (v *Verifier) denied(ctx context.Context, r factors.Request, h *holder) (bool, error) {
