@@ -53,7 +53,7 @@ func BenchmarkNew(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.put()
-		front.known = newCache()
+		clear(front.known.young)
 		e.seenAgain(b, r)
 	}
 }
@@ -111,7 +111,7 @@ func BenchmarkNewFromNginx(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.put()
-		e.front.known = newCache()
+		clear(e.front.known.young)
 		e.seenAgain(b, r)
 	}
 }

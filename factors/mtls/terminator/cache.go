@@ -28,6 +28,7 @@ type cache struct {
 	young, old map[sent]*known
 	bytes      int // of young
 	most, full int // entries and bytes of one half
+	hints      hints
 }
 
 func newCache() *cache {
@@ -51,6 +52,9 @@ func (c *cache) find(v sent) *known {
 
 // keep takes a certificate in, or to the younger half.
 func (c *cache) keep(v sent, k *known) {
+	if len(k.certificates) > 1 {
+		c.hints.keep(k.certificates[1:])
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.young[v] != nil {

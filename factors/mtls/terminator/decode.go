@@ -24,9 +24,9 @@ const (
 )
 
 // decode makes certificates of what was sent, leaf first. All but the leaf are hints.
-func (s *shape) decode(v sent, b Bounds) ([]*x509.Certificate, error) {
+func (s *shape) decode(v sent, b Bounds, h *hints) ([]*x509.Certificate, error) {
 	if s.elements > 0 {
-		return decodeForwarded(v.leaf, s.elements, b)
+		return decodeForwarded(v.leaf, s.elements, b, h)
 	}
 	ders, err := s.split(v, b)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *shape) decode(v sent, b Bounds) ([]*x509.Certificate, error) {
 			}
 		}
 	}
-	return parse(ders)
+	return h.parse(ders)
 }
 
 // split takes the certificates apart, leaf first, each in DER.
@@ -234,19 +234,6 @@ func concatenated(v string, b Bounds) ([][]byte, error) {
 		all = rest
 	}
 	return ders, nil
-}
-
-// parse reads DER, with nothing behind it.
-func parse(ders [][]byte) ([]*x509.Certificate, error) {
-	out := make([]*x509.Certificate, len(ders))
-	for i, der := range ders {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, malformed("certificate %d cannot be read", i)
-		}
-		out[i] = c
-	}
-	return out, nil
 }
 
 // matches reports whether a fingerprint is that of a certificate.

@@ -15,7 +15,7 @@ type element struct{ hash, cert, chain string }
 
 // decodeForwarded reads X-Forwarded-Client-Cert, which has exactly so many elements: one that a certificate's name smuggled
 // in, or a client sent, is one too many. The first is the client's.
-func decodeForwarded(v string, elements int, b Bounds) ([]*x509.Certificate, error) {
+func decodeForwarded(v string, elements int, b Bounds, h *hints) ([]*x509.Certificate, error) {
 	found, err := parseForwarded(v, elements)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func decodeForwarded(v string, elements int, b Bounds) ([]*x509.Certificate, err
 		return nil, factors.Reject(ReasonFingerprint, "Hash")
 	}
 	if e.chain == "" {
-		return parse([][]byte{leaf})
+		return h.parse([][]byte{leaf})
 	}
 	ders, err := percentPEMs(e.chain, b)
 	if err != nil {
@@ -47,7 +47,7 @@ func decodeForwarded(v string, elements int, b Bounds) ([]*x509.Certificate, err
 	if !bytes.Equal(ders[0], leaf) {
 		return nil, malformed("Chain does not begin with Cert")
 	}
-	return parse(ders)
+	return h.parse(ders)
 }
 
 // parseForwarded takes a header apart: elements between commas, pairs between semicolons, values perhaps in double quotes

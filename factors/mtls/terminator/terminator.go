@@ -164,7 +164,7 @@ func (t *Terminator) chain(r *http.Request, trust string, alias bool) (peer.Chai
 	}
 	k := t.known.find(v)
 	if k == nil {
-		certificates, err := t.shape.decode(v, t.bounds)
+		certificates, err := t.shape.decode(v, t.bounds, &t.known.hints)
 		if err != nil {
 			return peer.Chain{}, err
 		}
