@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
@@ -18,12 +19,42 @@ type trust struct {
 	anchors []policy.Anchor
 	owners  map[string]string // SubjectPublicKeyInfo of every anchor of the policy to the anchor's name
 	roots   *x509.CertPool
-	marks   map[*x509.Certificate]factors.Marks // of the certificates of anchors
+	marks   *marks
+}
+
+// maxMarks bounds how many intermediates' marks are remembered.
+const maxMarks = 256
+
+// marks remembers those of anchors and, where the same value comes again, of intermediates that a path led through.
+type marks struct {
+	mu      sync.RWMutex
+	anchors map[*x509.Certificate]factors.Marks
+	others  map[*x509.Certificate]factors.Marks
+}
+
+func (m *marks) of(c *x509.Certificate) factors.Marks {
+	if known, ok := m.anchors[c]; ok {
+		return known
+	}
+	m.mu.RLock()
+	known, ok := m.others[c]
+	m.mu.RUnlock()
+	if ok {
+		return known
+	}
+	known = factors.MarksOf(c)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.others == nil || len(m.others) >= maxMarks {
+		m.others = map[*x509.Certificate]factors.Marks{}
+	}
+	m.others[c] = known
+	return known
 }
 
 // newTrust is trust in anchors, which are some of all that the policy has.
 func newTrust(anchors, all []policy.Anchor) trust {
-	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool(), marks: map[*x509.Certificate]factors.Marks{}}
+	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool(), marks: &marks{anchors: map[*x509.Certificate]factors.Marks{}}}
 	for _, a := range slices.Concat(all, anchors) { // where two share a key, the one that counts here
 		for _, c := range a.Certificates {
 			t.owners[string(c.RawSubjectPublicKeyInfo)] = a.Name
@@ -32,7 +63,7 @@ func newTrust(anchors, all []policy.Anchor) trust {
 	for _, a := range anchors {
 		for _, c := range a.Certificates {
 			t.roots.AddCert(c)
-			t.marks[c] = factors.MarksOf(c)
+			t.marks.anchors[c] = factors.MarksOf(c)
 		}
 	}
 	return t
@@ -91,11 +122,7 @@ func (t trust) marksOf(chain []*x509.Certificate, leaf factors.Marks) []factors.
 	marks := make([]factors.Marks, len(chain))
 	marks[0] = leaf
 	for i, c := range chain[1:] {
-		known, ok := t.marks[c]
-		if !ok {
-			known = factors.MarksOf(c)
-		}
-		marks[i+1] = known
+		marks[i+1] = t.marks.of(c)
 	}
 	return marks
 }
