@@ -115,3 +115,32 @@ func BenchmarkNewFromNginx(b *testing.B) {
 		e.seenAgain(b, r)
 	}
 }
+
+// A leaf directly below the anchor.
+func BenchmarkNewWithoutChain(b *testing.B) {
+	ca := mtlstest.NewCA(b, "Staff CA")
+	w := world{ca: ca, issuing: ca, alice: ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf}
+	sent := headers{"Client-Cert", sequence(w.alice)}
+	e := &entered{world: w, front: builtFor(b, RFC9440), factor: factorFor(b, ca), now: w.alice.NotBefore.AddDate(0, 0, 1)}
+	e.evidence, _ = e.verify(b, sent)
+	r := newAgain(sent)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.put()
+		clear(e.front.known.young)
+		e.seenAgain(b, r)
+	}
+}
+
+// Sender and headers alone.
+func BenchmarkSeenBeforeBySourceAlone(b *testing.B) {
+	e := enter(b, config(RFC9440), sendsAlice)
+	r := newAgain(e.sent)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.put()
+		if seen := e.front.See(r.Request); !seen.Chain.Present() {
+			b.Fatal(seen.Refused)
+		}
+	}
+}

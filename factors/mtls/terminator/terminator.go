@@ -114,11 +114,11 @@ func (t *Terminator) See(r *http.Request) peer.Seen {
 	exact, alias := t.names.scan(r.Header)
 	trust, trusted := t.trusts(r, from, handed)
 	if !trusted {
-		return t.seeStranger(r, exact || alias, from, handed)
+		return t.seeStranger(r, exact, alias, from, handed)
 	}
 	seen := peer.Seen{Client: t.client.clientOf(r.Header)}
 	seen.Chain, seen.Refused = t.chain(r, trust, alias)
-	t.names.removeAll(r, exact || alias)
+	t.names.removeAll(r, exact, alias)
 	return seen
 }
 
@@ -137,11 +137,11 @@ func (t *Terminator) trusts(r *http.Request, from netip.Addr, handed bool) (stri
 
 // seeStranger is for whoever is not the terminator. What a header of the PROXY protocol says of his address is no better
 // than what he says of certificates.
-func (t *Terminator) seeStranger(r *http.Request, found bool, from netip.Addr, handed bool) (seen peer.Seen) {
+func (t *Terminator) seeStranger(r *http.Request, exact, alias bool, from netip.Addr, handed bool) (seen peer.Seen) {
 	if handed {
 		seen.Client = from
 	}
-	if announced := t.names.removeAll(r, found); !found && !announced {
+	if announced := t.names.removeAll(r, exact, alias); !exact && !alias && !announced {
 		return seen
 	}
 	why := factors.Reject(ReasonSender, "%s: not by any rule of trust", t.name)

@@ -31,14 +31,19 @@ func (b *body) Close() error {
 
 // removeAll removes the terminator's headers from a request, now and when its trailer comes. It reports whether the trailer
 // had announced any.
-func (n *names) removeAll(r *http.Request, found bool) (announced bool) {
-	if found {
+func (n *names) removeAll(r *http.Request, exact, alias bool) (announced bool) {
+	switch {
+	case alias:
 		n.remove(r.Header)
+	case exact:
+		for i := range n.list {
+			delete(r.Header, n.list[i].exact)
+		}
 	}
 	if len(r.Trailer) == 0 && !slices.Contains(r.TransferEncoding, "chunked") {
 		return false
 	}
-	exact, alias := n.scan(r.Trailer)
+	exact, alias = n.scan(r.Trailer)
 	n.remove(r.Trailer)
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = &body{r.Body, n, r}
