@@ -114,7 +114,7 @@ func (b *Bounds) complete() error {
 			*v.value = v.byDefault
 		}
 		if *v.value < 0 || *v.value > v.atTheUtmost {
-			return fmt.Errorf("Bounds.%s is from 1 to %d", v.what, v.atTheUtmost)
+			return fmt.Errorf("bounds: %s is from 1 to %d", v.what, v.atTheUtmost)
 		}
 	}
 	return nil
@@ -131,15 +131,15 @@ type ClientAddress struct {
 }
 
 var (
-	errName        = errors.New("Name is lower-case letters, digits and dashes, at most 64")
-	errNameTLS     = errors.New(`Name "tls" is that of the program's own handshakes`)
-	errNoTrust     = errors.New("Trust is empty: anybody could send a certificate")
-	errOnUntrusted = errors.New("OnUntrusted is Remove or Refuse")
-	errBoth        = errors.New("TerminatorVerifies and VerifiedHere contradict each other")
-	errUnverified  = errors.New("TerminatorVerifies cannot be said of a format whose certificates nobody verified")
+	errName        = errors.New("a name is lower-case letters, digits and dashes, at most 64")
+	errNameTLS     = errors.New(`the name "tls" is that of the program's own handshakes`)
+	errNoTrust     = errors.New("no rule of trust: anybody could send a certificate")
+	errOnUntrusted = errors.New("what OnUntrusted says is neither Remove nor Refuse")
+	errBoth        = errors.New("both TerminatorVerifies and VerifiedHere, which contradict each other")
+	errUnverified  = errors.New("a format whose certificates nobody verified, and TerminatorVerifies")
 	errNeither     = errors.New("the format has no verdict: say TerminatorVerifies, or VerifiedHere")
-	errNotNeeded   = errors.New("TerminatorVerifies is for formats without a verdict: this one has one, and it is read")
-	errHops        = errors.New("Hops is for Envoy, and at most 10")
+	errNotNeeded   = errors.New("a format with a verdict, which is read, has no use for TerminatorVerifies")
+	errHops        = errors.New("only Envoy has Hops, at most 10")
 )
 
 // check holds what does not depend on the format.

@@ -63,7 +63,7 @@ type CustomFormat struct {
 	Fingerprint string
 }
 
-var errCustomFormat = errors.New("Custom needs an Encoding and Headers.Certificate, and a chain needs Headers.Chain and a form that goes with the encoding")
+var errCustomFormat = errors.New("a custom format needs an Encoding and Headers.Certificate, and a chain needs Headers.Chain and a form that goes with the encoding")
 
 // custom reads what the operator describes.
 func custom(c *Config) (*shape, error) {

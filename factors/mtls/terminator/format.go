@@ -48,9 +48,9 @@ var formats = map[Format]func(*Config) (*shape, error){
 }
 
 var (
-	errCustom      = errors.New("Custom goes with the format custom, and with no other")
-	errEncoding    = errors.New("Encoding goes with the format azure-application-gateway, which needs PercentPEM or SpacedPEM, and with no other")
-	errChainLength = errors.New("ChainLength goes with Chain and the format apache: from 1 to 9")
+	errCustom      = errors.New("a custom description goes with the format custom, and with no other")
+	errEncoding    = errors.New("an encoding goes with the format azure-application-gateway, which needs PercentPEM or SpacedPEM, and with no other")
+	errChainLength = errors.New("a chain length goes with Chain and the format apache: from 1 to 9")
 )
 
 // newShape describes the format of a configuration, complete and checked.

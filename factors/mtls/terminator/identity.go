@@ -26,8 +26,8 @@ type Identity struct {
 }
 
 var (
-	errCAs  = errors.New("Identity needs CAs to verify the terminator's certificate with")
-	errPins = errors.New("Identity needs Keys, 64 hexadecimal digits in lower case, or IDs, SPIFFE ids: a CA alone names nobody")
+	errCAs  = errors.New("an identity needs CAs to verify the terminator's certificate with")
+	errPins = errors.New("an identity needs Keys, 64 hexadecimal digits in lower case, or IDs, SPIFFE ids: a CA alone names nobody")
 )
 
 // identity is an Identity, ready to be asked.

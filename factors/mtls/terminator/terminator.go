@@ -39,7 +39,7 @@ func New(c Config) (*Terminator, error) {
 	return t, nil
 }
 
-var errProxies = errors.New("Client.Proxies without Client.Header")
+var errProxies = errors.New("proxies of the client, and no header with addresses")
 
 func newTerminator(c Config) (*Terminator, error) {
 	if err := c.check(); err != nil {

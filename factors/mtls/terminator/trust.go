@@ -47,8 +47,8 @@ const (
 
 var (
 	errEmptyRule = errors.New("a rule that asks for nothing trusts everybody")
-	errSocket    = errors.New("Socket is the absolute path of a Unix socket")
-	errAddresses = errors.New("Addresses are networks without host bits, and none of them is everything")
+	errSocket    = errors.New("a socket is the absolute path of a Unix socket")
+	errAddresses = errors.New("addresses are networks without host bits, and none of them is everything")
 	errSecret    = errors.New("a secret needs a header, and values of 32 to 512 characters without spaces")
 )
 
