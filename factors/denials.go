@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"math/big"
 	"time"
 )
 
@@ -49,19 +50,24 @@ type Marks struct {
 
 // MarksOf computes the marks of a certificate.
 func MarksOf(c *x509.Certificate) Marks {
-	var text [2*sha256.Size + 64]byte
 	return Marks{
 		Certificate: sha256.Sum256(c.Raw),
 		Key:         sha256.Sum256(c.RawSubjectPublicKeyInfo),
-		Serial:      sha256.Sum256(appendSerial(text[:0], c)),
+		Serial:      SerialMark(sha256.Sum256(c.RawIssuer), c.SerialNumber),
 		Subject:     sha256.Sum256([]byte(c.Subject.String())),
 	}
 }
 
+// SerialMark is [Marks.Serial] of the certificate that an issuer gave a serial number. issuer is the SHA-256 of the
+// issuer's name in DER.
+func SerialMark(issuer [sha256.Size]byte, serial *big.Int) [sha256.Size]byte {
+	var text [2*sha256.Size + 64]byte
+	return sha256.Sum256(appendSerial(text[:0], issuer, serial))
+}
+
 // appendSerial writes what [DenySerial] is about: the digest of the issuer's name, and the serial in hexadecimal.
-func appendSerial(b []byte, c *x509.Certificate) []byte {
-	issuer := sha256.Sum256(c.RawIssuer)
-	return c.SerialNumber.Append(append(hex.AppendEncode(b, issuer[:]), ':'), 16)
+func appendSerial(b []byte, issuer [sha256.Size]byte, serial *big.Int) []byte {
+	return serial.Append(append(hex.AppendEncode(b, issuer[:]), ':'), 16)
 }
 
 // CertificateDenials are the four entries that would deny this certificate, narrowest first.
@@ -69,7 +75,7 @@ func CertificateDenials(c *x509.Certificate) [4]Denial {
 	cert, key := sha256.Sum256(c.Raw), sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	return [4]Denial{
 		{By: DenyCertificate, Value: hex.EncodeToString(cert[:])},
-		{By: DenySerial, Value: string(appendSerial(nil, c))},
+		{By: DenySerial, Value: string(appendSerial(nil, sha256.Sum256(c.RawIssuer), c.SerialNumber))},
 		{By: DenyKey, Value: hex.EncodeToString(key[:])},
 		{By: DenySubject, Value: c.Subject.String()},
 	}

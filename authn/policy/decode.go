@@ -14,6 +14,22 @@ type custom interface {
 	fromNode(s *source, n ast.Node) error
 }
 
+// TextOr is a field of a struct for [Section.Decode] that is written as a text or as a mapping.
+type TextOr[T any] struct {
+	Text    string
+	Mapping *T // nil: it was a text
+}
+
+func (t *TextOr[T]) fromNode(s *source, n ast.Node) error {
+	if _, ok := n.(*ast.MappingNode); ok {
+		t.Mapping = new(T)
+		return s.structure(n, reflect.ValueOf(t.Mapping).Elem())
+	}
+	var err error
+	t.Text, err = s.text(n)
+	return err
+}
+
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	customType   = reflect.TypeFor[custom]()
