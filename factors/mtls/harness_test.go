@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -28,9 +29,11 @@ type plainSection struct {
 	written written
 }
 
-func (s plainSection) Name() string             { return s.name }
-func (s plainSection) Anchors() []policy.Anchor { return s.anchors }
-func (s plainSection) Decode(into any) error    { *into.(*written) = s.written; return nil }
+func (s plainSection) Name() string                         { return s.name }
+func (s plainSection) Anchors() []policy.Anchor             { return s.anchors }
+func (s plainSection) Decode(into any) error                { *into.(*written) = s.written; return nil }
+func (s plainSection) Resolve(path string) string           { return path }
+func (s plainSection) ReadFile(path string) ([]byte, error) { return os.ReadFile(path) }
 func (s plainSection) Errorf(path, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
 // proof is what came of verifying a certificate, and what a connection remembers of it. All but the holders' users is
@@ -24,8 +25,10 @@ type proof struct {
 type holder struct {
 	path
 	named
-	marks []factors.Marks // of the chain
-	found atomic.Pointer[lookup]
+	marks    []factors.Marks // of the chain
+	subjects []revocation.Subject
+	found    atomic.Pointer[lookup]
+	cleared  atomic.Pointer[clearance]
 }
 
 // lookup is the user that a holder's name had at a time. It is never changed.
@@ -100,7 +103,8 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 	for _, path := range paths {
 		who, err := v.settings.rules.apply(found, path.anchor)
 		if err == nil {
-			p.add(&holder{path: path, named: who, marks: v.trust.marksOf(path.chain, p.marks)})
+			marks := v.trust.marksOf(path.chain, p.marks)
+			p.add(&holder{path: path, named: who, marks: marks, subjects: revocation.Path(path.chain, marks)})
 		} else if first == nil {
 			first = err
 		}
@@ -118,10 +122,11 @@ func unreadable(err error) error {
 	return factors.Reject(ReasonBadName, "its names cannot be read")
 }
 
-// choose picks the holder that a request is about: of those without a denied certificate in their path, one of the
-// tenant and anchor that are asked for, where there is one. If what is left names more than one, none is chosen.
+// choose picks the holder that a request is about: of those without a denied or revoked certificate in their path, one of
+// the tenant and anchor that are asked for, where there is one. If what is left names more than one, none is chosen.
 func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wanted) (*holder, error) {
 	var chosen *holder
+	var refused error
 	ambiguous, rank := false, 0
 	for _, h := range p.holders {
 		denied, err := v.denied(ctx, r, h)
@@ -129,6 +134,10 @@ func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wa
 			return nil, err
 		}
 		if denied {
+			continue
+		}
+		if err := v.checkRevoked(ctx, r.Now, h); err != nil {
+			refused = err
 			continue
 		}
 		n := 1
@@ -146,6 +155,8 @@ func (v *Verifier) choose(ctx context.Context, r factors.Request, p *proof, w wa
 		}
 	}
 	switch {
+	case chosen == nil && refused != nil:
+		return nil, refused
 	case chosen == nil:
 		return nil, factors.Reject(factors.ReasonRevoked, "a certificate in its path is denied")
 	case ambiguous:

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
 func TestMatch(t *testing.T) {
@@ -360,7 +361,7 @@ func TestSettings(t *testing.T) {
 		{"device without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Principal: "device"}, "principal: "},
 		{"unknown enrolled", written{Anchors: one, Identify: cn, Enrolled: "yes"}, "enrolled: "},
 		{"enrolled without a user", written{Anchors: one, Identify: []writtenRule{{From: "anchor"}}, Enrolled: "required"}, "enrolled: "},
-		{"revocation", written{Anchors: one, Identify: cn, Revocation: &writtenLists{CRL: []string{"x"}}}, "revocation: not supported yet"},
+		{"revocation", written{Anchors: one, Identify: cn, Revocation: &revocation.Written{CRL: []string{"x"}}}, "revocation.crl[0]: cannot be read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := readSettings(plainSection{"device", anchors, c.w})

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
 // KindName is the value of "kind:" in a policy file.
@@ -24,6 +24,7 @@ type Settings struct {
 	bind     authn.Bind
 	device   bool
 	enrolled bool
+	lists    *revocation.Settings // nil: nothing is looked up
 }
 
 // section is the part of [*policy.Section] that settings are read from.
@@ -31,23 +32,17 @@ type section interface {
 	Name() string
 	Anchors() []policy.Anchor
 	Decode(into any) error
-	Errorf(path, format string, args ...any) error
+	revocation.Section
 }
 
 // written is a section as it stands in the file.
 type written struct {
-	Anchors    []string      `yaml:"anchors"`
-	Identify   []writtenRule `yaml:"identify"`
-	Bind       string        `yaml:"bind"`
-	Principal  string        `yaml:"principal"`
-	Enrolled   string        `yaml:"enrolled"`
-	Revocation *writtenLists `yaml:"revocation"`
-}
-
-// writtenLists is read so that it can be refused where it stands.
-type writtenLists struct {
-	CRL    []string      `yaml:"crl"`
-	MaxAge time.Duration `yaml:"max_age"`
+	Anchors    []string            `yaml:"anchors"`
+	Identify   []writtenRule       `yaml:"identify"`
+	Bind       string              `yaml:"bind"`
+	Principal  string              `yaml:"principal"`
+	Enrolled   string              `yaml:"enrolled"`
+	Revocation *revocation.Written `yaml:"revocation"`
 }
 
 type writtenRule struct {
@@ -273,10 +268,12 @@ func (s *Settings) readEnrolled(at section, w written) error {
 }
 
 func (s *Settings) readRevocation(at section, w written) error {
-	if w.Revocation != nil {
-		return at.Errorf("revocation", "not supported yet: CRL and OCSP are not checked in this version; remove it, and use the deny list")
+	if w.Revocation == nil {
+		return nil
 	}
-	return nil
+	var err error
+	s.lists, err = revocation.Read(at, "revocation", *w.Revocation)
+	return err
 }
 
 func joined(s []source) string {
@@ -287,10 +284,14 @@ func joined(s []source) string {
 	return strings.Join(text, ", ")
 }
 
-// Kind is the kind of factor that this package is, to be handed to the engine.
-func Kind() factors.Kind { return kind{} }
+// Kind is the kind of factor that this package is, to be handed to the engine. What it fetches of revocation is forgotten
+// when the program ends.
+func Kind() factors.Kind { return KindWith(revocation.New(revocation.Config{})) }
 
-type kind struct{}
+// KindWith is Kind with a keeper of the program's own.
+func KindWith(k *revocation.Keeper) factors.Kind { return kind{k} }
+
+type kind struct{ keeper *revocation.Keeper }
 
 func (kind) Name() string { return KindName }
 
@@ -300,12 +301,12 @@ func (kind) Settings(s *policy.Section) (policy.Settings, error) {
 }
 
 // Build implements [factors.Kind]. The directory is needed where a rule names a user, the denials always.
-func (kind) Build(s policy.Settings, env factors.Env) (factors.Factor, error) {
+func (k kind) Build(s policy.Settings, env factors.Env) (factors.Factor, error) {
 	own, ok := s.(*Settings)
 	if !ok {
 		return nil, fmt.Errorf("mtls: settings of another kind: %T", s)
 	}
-	v, err := newVerifier(own, env)
+	v, err := newVerifier(own, env, k.keeper)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,9 @@ type root struct {
 
 // standing is an anchor, and the certificates that it has of one CA.
 type standing struct {
-	anchor policy.Anchor
-	marks  []factors.Marks
+	anchor       policy.Anchor
+	certificates []*x509.Certificate
+	marks        []factors.Marks // of each
 }
 
 func standings(anchors []policy.Anchor) map[root]standing {
@@ -29,7 +30,7 @@ func standings(anchors []policy.Anchor) map[root]standing {
 	for _, a := range anchors {
 		for _, c := range a.Certificates {
 			at := root{a.Name, authorityOf(c)}
-			out[at] = standing{a, append(out[at].marks, factors.MarksOf(c))}
+			out[at] = standing{a, append(out[at].certificates, c), append(out[at].marks, factors.MarksOf(c))}
 		}
 	}
 	return out

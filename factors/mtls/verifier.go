@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
 // Verifier is the factor: it verifies the certificate of a request. It is made by [Kind] and safe for concurrent use.
@@ -17,6 +18,8 @@ type Verifier struct {
 	env         factors.Env
 	trust       trust
 	roots       map[root]standing
+	keeper      *revocation.Keeper
+	lists       *revocation.Checker // nil: the policy does not ask for it
 	description authn.Factor
 	memoKey     any // boxed once, so that asking the connection costs no allocation
 }
@@ -26,21 +29,26 @@ var _ factors.Tied = (*Verifier)(nil)
 // memoKey names a factor in the memory of a connection. What a factor built before remembered is replaced, not kept.
 type memoKey struct{ factor string }
 
-func newVerifier(s *Settings, env factors.Env) (*Verifier, error) {
+func newVerifier(s *Settings, env factors.Env, keeper *revocation.Keeper) (*Verifier, error) {
 	if env.Denials == nil {
 		return nil, fmt.Errorf("mtls: factor %q: no list of denials", s.name)
 	}
 	if env.Directory == nil && s.rules.identifies() == authn.IdentifiesUser {
 		return nil, fmt.Errorf("mtls: factor %q: no directory", s.name)
 	}
-	return &Verifier{
+	v := &Verifier{
 		settings:    s,
 		env:         env,
 		trust:       newTrust(s.anchors, s.all),
 		roots:       standings(s.anchors),
+		keeper:      keeper,
 		description: s.Describe(),
 		memoKey:     memoKey{s.name},
-	}, nil
+	}
+	if s.lists != nil {
+		v.lists = keeper.Checker(s.name, s.lists)
+	}
+	return v, nil
 }
 
 // Describe implements [factors.Factor].
@@ -64,7 +72,7 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 		return err
 	}
 	f, err := v.find(ctx, r, wanted{tenant: subject.Tenant, anchor: tie.Anchor, remembered: true}, factors.ReasonTieMissing)
-	if err != nil {
+	if err := v.checkOriginalRevoked(ctx, r.Now, tie, f, err); err != nil {
 		return err
 	}
 	if r.Peer.Source().Name != tie.Source {
