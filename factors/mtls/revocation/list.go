@@ -51,6 +51,7 @@ func ParseLists(b []byte) ([]*List, error) {
 		return []*List{l}, nil
 	}
 	var lists []*List
+	begun, ended := bytes.Count(b, []byte("-----BEGIN")), bytes.Count(b, []byte("-----END"))
 	for len(bytes.TrimSpace(b)) > 0 {
 		block, rest := pem.Decode(b)
 		if block == nil || block.Type != "X509 CRL" || len(lists) == maxLists {
@@ -62,8 +63,8 @@ func ParseLists(b []byte) ([]*List, error) {
 		}
 		lists, b = append(lists, l), rest
 	}
-	if begun := bytes.Count(b, []byte("-----BEGIN")); begun > 0 || len(lists) == 0 {
-		return nil, fault(ReasonMalformed, "a damaged block")
+	if len(lists) != begun || len(lists) != ended { // pem.Decode passes over blocks that are damaged
+		return nil, fault(ReasonMalformed, "%d of %d blocks can be read", len(lists), max(begun, ended))
 	}
 	return lists, nil
 }
