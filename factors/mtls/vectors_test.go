@@ -8,11 +8,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
 // readVectors reads a file of public test vectors, which are no part of this repository.
@@ -38,7 +40,7 @@ func readVectors(t *testing.T, file string, into any) {
 }
 
 // judge runs a chain through settings, factor and verifier. parsed says whether every certificate could be read at all.
-func judge(t *testing.T, anchors, presented [][]byte, rule writtenRule, now time.Time) error {
+func judge(t *testing.T, anchors, presented [][]byte, rule writtenRule, lists *revocation.Written, now time.Time) error {
 	t.Helper()
 	anchor := policy.Anchor{Name: "anchor", Tenant: "corp"}
 	for _, der := range anchors {
@@ -58,7 +60,7 @@ func judge(t *testing.T, anchors, presented [][]byte, rule writtenRule, now time
 			chain = append(chain, c)
 		}
 	}
-	s, err := readSettings(plainSection{"device", []policy.Anchor{anchor}, written{Anchors: []string{"anchor"}, Identify: []writtenRule{rule}}})
+	s, err := readSettings(plainSection{"device", []policy.Anchor{anchor}, written{Anchors: []string{"anchor"}, Identify: []writtenRule{rule}, Revocation: lists}})
 	if err != nil {
 		return err
 	}
@@ -86,6 +88,7 @@ type limboCase struct {
 	Peer          string   `json:"peer_certificate"`
 	At            string   `json:"validation_time"`
 	Expected      string   `json:"expected_result"`
+	CRLs          []string `json:"crls"`
 	Name          *struct {
 		Kind  string `json:"kind"`
 		Value string `json:"value"`
@@ -112,16 +115,24 @@ func (c limboCase) run(t *testing.T, now time.Time) error {
 		}
 		now = at
 	}
-	return judge(t, anchors, presented, rule, now)
+	return judge(t, anchors, presented, rule, c.lists(t), now)
+}
+
+// lists is a policy that wants the lists of the case looked at, where it has any.
+func (c limboCase) lists(t *testing.T) *revocation.Written {
+	if len(c.CRLs) == 0 {
+		return nil
+	}
+	file := filepath.Join(t.TempDir(), "limbo.crl")
+	if err := os.WriteFile(file, []byte(strings.Join(c.CRLs, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &revocation.Written{CRL: []string{file}}
 }
 
 // limboDiffers are the cases of which we think otherwise, and why.
 var limboDiffers = map[string]string{
 	// Refused by them, taken by us.
-	"crl::revoked-certificate-with-crl":                    noCRL,
-	"crl::crlnumber-missing":                               noCRL,
-	"crl::crlnumber-critical":                              noCRL,
-	"crl::issuer-missing-crlsign":                          noCRL,
 	"pathlen::max-chain-depth-0-exhausted":                 noDepth,
 	"pathlen::max-chain-depth-1-exhausted":                 noDepth,
 	"rfc5280::aki::cross-signed-root-missing-aki":          anchorIsKey,
@@ -162,7 +173,6 @@ var limboDiffers = map[string]string{
 }
 
 const (
-	noCRL       = "Revocation lists are not read in this version; what is denied is on the deny list."
 	noDepth     = "There is no setting for the depth of a path, only the bound on what may be presented."
 	anchorIsKey = "A trust anchor is a name and a key that the operator chose (RFC 5280 section 6.1.1 d)."
 	commonName  = "That a common name must be one of the DNS names is a rule for web sites. The rule of this case reads no common name."

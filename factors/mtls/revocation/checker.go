@@ -176,7 +176,7 @@ func (c *Checker) inLists(ctx context.Context, now time.Time, s Subject) finding
 		}
 		for _, h := range lists {
 			until := h.list.freshUntil(c.maxAge(s))
-			covered := h.list.scope.covers(s)
+			covered := h.list.covers(s)
 			switch {
 			case h.list.has(s):
 				out.revoked = true

@@ -194,6 +194,38 @@ func TestScopes(t *testing.T) {
 	})
 }
 
+// A delta list adds to a complete one, whichever is the newer, and is none itself. What it takes back is revoked until a
+// complete list leaves it out.
+func TestDeltaList(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	alice, bob := ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf, ca.Issue(mtlstest.Leaf{CN: "bob"}).Leaf
+	since := pkix.Extension{Id: oidDeltaIndicator, Critical: true, Value: der(t, 1)}
+	reason := func(n int) []pkix.Extension {
+		return []pkix.Extension{{Id: oidReasonCode, Value: der(t, asn1.Enumerated(n))}}
+	}
+	gone := []*x509.Certificate{bob}
+	for _, c := range []struct {
+		name            string
+		complete, delta mtlstest.List
+		why             authn.Reason // of bob
+	}{
+		{"nothing new", mtlstest.List{}, mtlstest.List{Number: 2}, ""},
+		{"a new one", mtlstest.List{}, mtlstest.List{Number: 2, Revoked: gone, EntryExtra: reason(6)}, factors.ReasonRevoked},
+		{"a new one, from before", mtlstest.List{Number: 3}, mtlstest.List{Number: 2, Revoked: gone}, factors.ReasonRevoked},
+		{"one taken back", mtlstest.List{Revoked: gone, EntryExtra: reason(6)}, mtlstest.List{Number: 2, Revoked: gone, EntryExtra: reason(removeFromCRL)}, factors.ReasonRevoked},
+		{"one taken back that was never there", mtlstest.List{}, mtlstest.List{Number: 2, Revoked: gone, EntryExtra: reason(removeFromCRL)}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.delta.Extra = []pkix.Extension{since}
+			checker := newBench(t, Config{}).checker(Written{CRL: []string{file(t, ca.ListPEM(c.complete), ca.ListPEM(c.delta))}})
+			wantReason(t, check(checker, noon, pathTo(ca, ca, bob)), c.why)
+			wantReason(t, check(checker, noon, pathTo(ca, ca, alice)), "")
+			alone := newBench(t, Config{}).checker(Written{CRL: []string{file(t, ca.ListPEM(c.delta))}})
+			wantReason(t, check(alone, noon, pathTo(ca, ca, alice)), ReasonUnknown)
+		})
+	}
+}
+
 // The newest of lists of all reasons counts, and the oldest of those that are complete only together.
 func TestHowLongTogether(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")

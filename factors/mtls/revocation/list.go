@@ -22,6 +22,8 @@ const (
 	maxNumber = 160
 	// ahead is how far in the future a list or an answer may begin, because clocks differ.
 	ahead = 5 * time.Minute
+
+	removeFromCRL = 8 // RFC 5280 section 5.3.1
 )
 
 // List is a certificate revocation list of version 2 (RFC 5280 section 5) that can be used, if its signature is right. It
@@ -33,6 +35,7 @@ type List struct {
 	nextUpdate time.Time
 	scope      scope
 	point      []byte                         // the extension that scope is read from; nil: there is none
+	delta      bool                           // it has only what is new since another list (section 5.2.4)
 	revoked    map[[sha256.Size]byte]struct{} // factors.Marks.Serial
 	issuer     []byte                         // name, in DER
 }
@@ -110,7 +113,7 @@ func (l *List) readExtensions(all []pkix.Extension) error {
 		}
 		switch {
 		case e.Id.Equal(oidDeltaIndicator):
-			return fault(ReasonUnsupported, "it is a delta list: name the complete one")
+			l.delta = true
 		case e.Id.Equal(oidDistributionPoint):
 			var err error
 			if l.scope, err = parseScope(e.Value); err != nil {
@@ -127,7 +130,8 @@ func (l *List) readExtensions(all []pkix.Extension) error {
 }
 
 // readEntries keeps of each entry what it is found by. An entry that takes another back (removeFromCRL) means something in
-// a delta list alone; in a complete one it is an entry like others.
+// a delta list alone, where it revokes nothing; what it takes back is revoked until a complete list leaves it out. In a
+// complete list it is an entry like others.
 func (l *List) readEntries(entries []x509.RevocationListEntry) error {
 	issuer := sha256.Sum256(l.issuer)
 	l.revoked = make(map[[sha256.Size]byte]struct{}, len(entries))
@@ -139,6 +143,9 @@ func (l *List) readEntries(entries []x509.RevocationListEntry) error {
 			case e.Critical && !e.Id.Equal(oidReasonCode):
 				return fault(ReasonUnsupported, "an entry has a critical extension that is not known: %v", e.Id)
 			}
+		}
+		if l.delta && entry.ReasonCode == removeFromCRL {
+			continue
 		}
 		l.revoked[factors.SerialMark(issuer, entry.SerialNumber)] = struct{}{}
 	}
@@ -172,6 +179,11 @@ func strongSignature(a x509.SignatureAlgorithm) bool {
 		return true
 	}
 	return false
+}
+
+// sameScope reports whether two lists of one issuer are about the same, so that one of them is the newer.
+func (l *List) sameScope(other *List) bool {
+	return l.delta == other.delta && bytes.Equal(l.point, other.point)
 }
 
 // replaces reports whether the list may stand in the place of another one of the same issuer and scope: neither its number

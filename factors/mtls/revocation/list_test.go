@@ -77,7 +77,6 @@ func TestListIsRefused(t *testing.T) {
 		{"a negative number", list(mtlstest.List{Number: -1, Extra: []pkix.Extension{{Id: oidCRLNumber, Value: der(t, -1)}}}), ReasonMalformed},
 		{"a critical number", list(mtlstest.List{Number: -1, Extra: []pkix.Extension{{Id: oidCRLNumber, Critical: true, Value: der(t, 1)}}}), ReasonMalformed},
 		{"a number that is too long", list(mtlstest.List{Number: -1, Extra: []pkix.Extension{{Id: oidCRLNumber, Value: der(t, new(big.Int).Lsh(big.NewInt(1), maxNumber))}}}), ReasonMalformed},
-		{"a delta list", extra(pkix.Extension{Id: oidDeltaIndicator, Critical: true, Value: der(t, 1)}), ReasonUnsupported},
 		{"an unknown critical extension", extra(pkix.Extension{Id: oidUnknown, Critical: true, Value: []byte{5, 0}}), ReasonUnsupported},
 		{"an extension twice", extra(pkix.Extension{Id: oidUnknown, Value: []byte{5, 0}}, pkix.Extension{Id: oidUnknown, Value: []byte{5, 0}}), ReasonMalformed},
 		{"an unknown critical extension of an entry", entry(pkix.Extension{Id: oidUnknown, Critical: true, Value: []byte{5, 0}}), ReasonUnsupported},

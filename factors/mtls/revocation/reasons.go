@@ -31,7 +31,7 @@ const (
 	ReasonTooLarge authn.Reason = "revocation_too_large"
 	// ReasonMalformed: it breaks a rule of RFC 5280 or RFC 6960: a list without number or nextUpdate, for example.
 	ReasonMalformed authn.Reason = "revocation_malformed"
-	// ReasonUnsupported: a delta or an indirect list, or a critical extension that is not known.
+	// ReasonUnsupported: an indirect list, or a critical extension that is not known.
 	ReasonUnsupported authn.Reason = "revocation_unsupported"
 	// ReasonSignature: it is not signed by the key that the issuer signs with, or by nobody the issuer let sign, or the
 	// algorithm is too weak.

@@ -124,7 +124,14 @@ func readPoints(der []byte) [][]byte {
 	return names
 }
 
-// covers is which reasons the list tells about a certificate.
+// covers is for which reasons the list tells that a certificate is not revoked. A delta list tells that for none.
+func (l *List) covers(c Subject) reasons {
+	if l.delta {
+		return 0
+	}
+	return l.scope.covers(c)
+}
+
 func (s scope) covers(c Subject) reasons {
 	if c.CA && !s.authorities || !c.CA && !s.users {
 		return 0

@@ -120,7 +120,7 @@ func (s *source) take(now time.Time, by authority, h held) *Fault {
 		return fault(ReasonNotYet, "list %v begins %s", h.list.number, h.list.thisUpdate.UTC().Format(time.RFC3339))
 	}
 	lists := slices.Clone(s.held[by])
-	at := slices.IndexFunc(lists, func(o held) bool { return bytes.Equal(o.list.point, h.list.point) })
+	at := slices.IndexFunc(lists, func(o held) bool { return o.list.sameScope(h.list) })
 	switch {
 	case at < 0 && (len(lists) == maxLists || len(lists) == 0 && len(s.held) == maxHeld):
 		return fault(ReasonTooLarge, "too many lists of one source")

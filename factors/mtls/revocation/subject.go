@@ -24,7 +24,7 @@ type Subject struct {
 func Path(chain []*x509.Certificate, marks []factors.Marks) []Subject {
 	subjects := make([]Subject, 0, len(chain))
 	for i, c := range chain[:len(chain)-1] {
-		subjects = append(subjects, Subject{Marks: marks[i], Issuer: marks[i+1], CA: i > 0,
+		subjects = append(subjects, Subject{Marks: marks[i], Issuer: marks[i+1], CA: i > 0 || c.IsCA,
 			Certificate: c, IssuerCertificate: chain[i+1], points: pointsOf(c)})
 	}
 	return subjects
