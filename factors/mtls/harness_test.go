@@ -142,6 +142,7 @@ type fixture struct {
 	directory *people
 	denials   *denyList
 	anchors   []policy.Anchor
+	kind      factors.Kind
 }
 
 func staffOf(cas ...*mtlstest.CA) policy.Anchor {
@@ -153,7 +154,7 @@ func staffOf(cas ...*mtlstest.CA) policy.Anchor {
 }
 
 func newFixture(anchors ...policy.Anchor) *fixture {
-	return &fixture{directory: peopleOf(alice, bob, kiosk), denials: &denyList{}, anchors: anchors}
+	return &fixture{directory: peopleOf(alice, bob, kiosk), denials: &denyList{}, anchors: anchors, kind: Kind()}
 }
 
 func (f *fixture) factor(t testing.TB, w written) factors.Tied {
@@ -162,7 +163,7 @@ func (f *fixture) factor(t testing.TB, w written) factors.Tied {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := Kind().Build(s, factors.Env{Directory: f.directory, Denials: f.denials})
+	built, err := f.kind.Build(s, factors.Env{Directory: f.directory, Denials: f.denials})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,12 @@ import (
 // remembered is a request on a connection that has verified alice once.
 func remembered(t testing.TB, x *fixture, ca *mtlstest.CA, l mtlstest.Leaf) (factors.Tied, factors.Request, authn.Evidence) {
 	t.Helper()
-	f := x.factor(t, byCommonName)
+	return rememberedWith(t, x, ca, l, byCommonName)
+}
+
+func rememberedWith(t testing.TB, x *fixture, ca *mtlstest.CA, l mtlstest.Leaf, w written) (factors.Tied, factors.Request, authn.Evidence) {
+	t.Helper()
+	f := x.factor(t, w)
 	r := factors.Request{Now: time.Now(), Peer: peer.New(mtlstest.Chain(t, ca.Issue(l)), tlsSource, new(peer.Memo))}
 	e, err := verify(t, f, r)
 	if err != nil {
