@@ -61,7 +61,7 @@ func MarksOf(c *x509.Certificate) Marks {
 // SerialMark is [Marks.Serial] of the certificate that an issuer gave a serial number. issuer is the SHA-256 of the
 // issuer's name in DER.
 func SerialMark(issuer [sha256.Size]byte, serial *big.Int) [sha256.Size]byte {
-	var text [2*sha256.Size + 64]byte
+	var text [192]byte // longer ones are moved to the heap
 	return sha256.Sum256(appendSerial(text[:0], issuer, serial))
 }
 

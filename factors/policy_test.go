@@ -126,7 +126,12 @@ func TestAPolicyOfSeveralTenants(t *testing.T) {
 			}
 		}
 	}
-	if _, err := load(strings.Replace(severalTenants, "    bind: key\n", "    bind: key\n    revocation: { crl: [pki/staff.crl], max_age: 24h }\n", 1)); err == nil || !strings.Contains(err.Error(), "not supported yet") {
-		t.Errorf("revocation: %v", err)
+	lists := strings.Replace(severalTenants, "    bind: key\n", "    bind: key\n    revocation: { crl: [pki/staff.crl], max_age: 24h }\n", 1)
+	if _, err := load(lists); err == nil || !strings.Contains(err.Error(), "revocation.crl[0]") {
+		t.Errorf("without the list: %v", err)
+	}
+	write("pki/staff.crl", mtlstest.NewCA(t, "staff").ListPEM(mtlstest.List{}))
+	if _, err := load(lists); err != nil {
+		t.Errorf("with the list: %v", err)
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"math/big"
 	"slices"
 	"time"
-
-	"github.com/sallyport-auth/sallyport/factors"
 )
 
 const (
@@ -77,11 +75,15 @@ func ParseList(der []byte) (*List, error) {
 	if len(der) > MaxList {
 		return nil, fault(ReasonTooLarge, "over %d bytes", MaxList)
 	}
-	parsed, err := x509.ParseRevocationList(der)
-	if err != nil || len(parsed.Raw) != len(der) {
+	body, ok := cutEntries(der)
+	if !ok {
 		return nil, fault(ReasonMalformed, "no list of version 2 in DER")
 	}
-	l := &List{signed: &x509.RevocationList{Raw: parsed.Raw, RawTBSRevocationList: parsed.RawTBSRevocationList,
+	parsed, err := x509.ParseRevocationList(body.rest)
+	if err != nil {
+		return nil, fault(ReasonMalformed, "no list of version 2 in DER")
+	}
+	l := &List{signed: &x509.RevocationList{Raw: der, RawTBSRevocationList: body.signed,
 		Signature: parsed.Signature, SignatureAlgorithm: parsed.SignatureAlgorithm}, number: parsed.Number, thisUpdate: parsed.ThisUpdate, nextUpdate: parsed.NextUpdate,
 		scope: everything, issuer: parsed.RawIssuer}
 	if err := l.readExtensions(parsed.Extensions); err != nil {
@@ -99,7 +101,7 @@ func ParseList(der []byte) (*List, error) {
 	case !strongSignature(parsed.SignatureAlgorithm):
 		return nil, fault(ReasonSignature, "its signature algorithm is too weak")
 	}
-	if err := l.readEntries(parsed.RevokedCertificateEntries); err != nil {
+	if err := l.readEntries(body.entries); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -125,29 +127,6 @@ func (l *List) readExtensions(all []pkix.Extension) error {
 		case e.Critical && !e.Id.Equal(oidAuthorityKey):
 			return fault(ReasonUnsupported, "a critical extension that is not known: %v", e.Id)
 		}
-	}
-	return nil
-}
-
-// readEntries keeps of each entry what it is found by. An entry that takes another back (removeFromCRL) means something in
-// a delta list alone, where it revokes nothing; what it takes back is revoked until a complete list leaves it out. In a
-// complete list it is an entry like others.
-func (l *List) readEntries(entries []x509.RevocationListEntry) error {
-	issuer := sha256.Sum256(l.issuer)
-	l.revoked = make(map[[sha256.Size]byte]struct{}, len(entries))
-	for _, entry := range entries {
-		for _, e := range entry.Extensions {
-			switch {
-			case e.Id.Equal(oidCertificateIssuer):
-				return fault(ReasonUnsupported, "it is an indirect list")
-			case e.Critical && !e.Id.Equal(oidReasonCode):
-				return fault(ReasonUnsupported, "an entry has a critical extension that is not known: %v", e.Id)
-			}
-		}
-		if l.delta && entry.ReasonCode == removeFromCRL {
-			continue
-		}
-		l.revoked[factors.SerialMark(issuer, entry.SerialNumber)] = struct{}{}
 	}
 	return nil
 }
