@@ -112,3 +112,28 @@ func TestRulesThatNameNobody(t *testing.T) {
 		t.Errorf("a choice: %v", err)
 	}
 }
+
+// The section that the page about revocation shows is a good one.
+func TestThePageOfRevocation(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "revocation.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "\n```yaml\n")
+	section, _, _ := strings.Cut(rest, "\n```\n")
+	folder := t.TempDir()
+	ca := mtlstest.NewCA(t, "staff")
+	if err := os.Mkdir(filepath.Join(folder, "pki"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	writeLists(t, filepath.Join(folder, "staff-ca.crt"), ca.PEM())
+	writeLists(t, filepath.Join(folder, "pki", "staff.crl"), ca.ListPEM(mtlstest.List{}))
+	text := "version: 1\norigin: https://portal.example\nanchors:\n  staff: { ca: staff-ca.crt, tenant: corp }\n" + section + "\nmethods: { admin: { steps: [device] } }\nrules: [{ methods: [admin] }]\n"
+	p, err := policy.Parse(filepath.Join(folder, "policy.yaml"), []byte(text), Kind())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := p.Warnings(); len(w) > 0 {
+		t.Error(w)
+	}
+}

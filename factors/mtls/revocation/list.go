@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"slices"
 	"time"
@@ -134,20 +135,17 @@ func (l *List) readExtensions(all []pkix.Extension) error {
 // signedBy reports whether the key of a CA signed the list, under the CA's name, and whether it may sign lists (RFC 5280
 // section 6.3.3 f and g). Another key is never enough, whatever vouches for it.
 func (l *List) signedBy(issuer *x509.Certificate) *Fault {
-	switch {
-	case !bytes.Equal(l.issuer, issuer.RawSubject):
+	if !bytes.Equal(l.issuer, issuer.RawSubject) {
 		return fault(ReasonSignature, "another issuer")
-	case !maySignLists(issuer):
+	}
+	err := l.signed.CheckSignatureFrom(issuer)
+	if _, may := errors.AsType[x509.ConstraintViolationError](err); may {
 		return fault(ReasonSignature, "the issuer may not sign lists")
-	case l.signed.CheckSignatureFrom(issuer) != nil:
+	}
+	if err != nil {
 		return fault(ReasonSignature, "not signed by the issuer's key")
 	}
 	return nil
-}
-
-func maySignLists(c *x509.Certificate) bool {
-	limited := slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidKeyUsage) })
-	return !limited || c.KeyUsage&x509.KeyUsageCRLSign != 0
 }
 
 func strongSignature(a x509.SignatureAlgorithm) bool {

@@ -39,6 +39,21 @@ func TestCRLByAnotherKeyWithTheSameNameIsRefused(t *testing.T) {
 	}
 }
 
+// Nor does a list that the right key signed under another name.
+func TestCRLByTheSameKeyWithAnotherNameIsRefused(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	renamed := ca.IntermediateFrom(mtlstest.Leaf{CN: "Lab CA", Key: ca.Key})
+	l, err := ParseList(renamed.List(mtlstest.List{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.signedBy(ca.Certificate) == nil || l.signedBy(renamed.Certificate) != nil {
+		t.Error("it is of the other name alone")
+	}
+	lists := file(t, renamed.ListPEM(mtlstest.List{}))
+	wantReason(t, check(newBench(t, Config{}).checker(Written{CRL: []string{lists}}), noon, pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)), ReasonUnknown)
+}
+
 // A CA whose key usage leaves lists out signs none.
 func TestCRLByACAThatMayNotSignListsIsRefused(t *testing.T) {
 	root := mtlstest.NewCA(t, "Staff root")

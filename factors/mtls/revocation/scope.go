@@ -9,7 +9,6 @@ import (
 
 // Object identifiers of RFC 5280 section 4.2.1.13 and section 5.
 var (
-	oidKeyUsage           = asn1.ObjectIdentifier{2, 5, 29, 15}
 	oidCRLNumber          = asn1.ObjectIdentifier{2, 5, 29, 20}
 	oidReasonCode         = asn1.ObjectIdentifier{2, 5, 29, 21}
 	oidDeltaIndicator     = asn1.ObjectIdentifier{2, 5, 29, 27}
