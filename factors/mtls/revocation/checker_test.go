@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"testing"
@@ -68,6 +70,7 @@ func TestFreshness(t *testing.T) {
 		{"max_age", Written{MaxAge: 2 * time.Hour}, 2 * time.Hour, 2 * time.Hour},
 		{"max_age beyond nextUpdate", Written{MaxAge: 30 * time.Hour}, 24 * time.Hour, 24 * time.Hour},
 		{"max_age_of_cas", Written{MaxAge: 2 * time.Hour, MaxAgeOfCAs: time.Hour}, time.Hour, time.Hour},
+		{"max_age_of_cas beyond max_age", Written{MaxAge: time.Hour, MaxAgeOfCAs: 3 * time.Hour}, time.Hour, time.Hour},
 		{"allow_until", Written{Stale: stale(2 * time.Hour)}, 24 * time.Hour, 26 * time.Hour},
 		{"max_age and allow_until", Written{MaxAge: time.Hour, Stale: stale(2 * time.Hour)}, time.Hour, 3 * time.Hour},
 		{"refuse", Written{Stale: &policy.TextOr[WrittenStale]{Text: "refuse"}}, 24 * time.Hour, 24 * time.Hour},
@@ -163,7 +166,7 @@ func TestScopes(t *testing.T) {
 		{"all", plain, []issuingDistributionPoint{{}}, true},
 		{"users", plain, []issuingDistributionPoint{{OnlyUsers: true}}, true},
 		{"CAs", plain, []issuingDistributionPoint{{OnlyCAs: true}}, false},
-		{"attributes", plain, []issuingDistributionPoint{{OnlyAttribut: true}}, false},
+		{"attributes", plain, []issuingDistributionPoint{{OnlyAttributes: true}}, false},
 		{"a point, and the certificate has none", plain, []issuingDistributionPoint{{Point: uri(here)}}, false},
 		{"a point, and the certificate has it", pointed, []issuingDistributionPoint{{Point: uri(here)}}, true},
 		{"a point, and the certificate has another", elsewhere, []issuingDistributionPoint{{Point: uri(here)}}, false},
@@ -398,31 +401,42 @@ func TestReloadKeepsWhatWasFetched(t *testing.T) {
 	}
 }
 
-// Whoever goes away gets their own error, and others get the list.
+// Whoever goes away gets their own error, and others get what was asked for.
 func TestCallerGoesAway(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")
 	path := pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
 	s := newServer(t)
-	began, release := make(chan struct{}), make(chan struct{})
-	s.on("/crl", func(w http.ResponseWriter, _ *http.Request) {
-		close(began)
-		<-release
-		_, _ = w.Write(ca.List(mtlstest.List{}))
-	})
-	checker := newBench(t, Config{}).checker(Written{CRL: []string{s.URL + "/crl"}})
-	ctx, cancel := context.WithCancel(context.Background())
-	gone := make(chan error)
-	go func() { _, err := checker.Check(ctx, noon, path); gone <- err }()
-	<-began
-	cancel()
-	if err := <-gone; err == nil {
-		t.Error("passed")
-	}
-	other := make(chan error)
-	go func() { other <- check(checker, noon, path) }()
-	close(release)
-	wantReason(t, <-other, "")
-	if n := s.count("/crl"); n != 1 {
-		t.Errorf("fetched %d times", n)
+	for name, c := range map[string]struct {
+		w      Written
+		answer func(question []byte) []byte
+	}{
+		"/crl":  {Written{CRL: []string{s.URL + "/crl"}}, func([]byte) []byte { return ca.List(mtlstest.List{}) }},
+		"/ocsp": {Written{OCSP: s.URL + "/ocsp", Timeout: maxTimeout}, func(q []byte) []byte { return said{issuer: ca}.answer(t, q) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			began, release := make(chan struct{}), make(chan struct{})
+			s.on(name, func(w http.ResponseWriter, r *http.Request) {
+				question, _ := io.ReadAll(r.Body)
+				close(began)
+				<-release
+				_, _ = w.Write(c.answer(question))
+			})
+			checker := newBench(t, Config{}).checker(c.w)
+			ctx, cancel := context.WithCancel(context.Background())
+			gone := make(chan error)
+			go func() { _, err := checker.Check(ctx, noon, path); gone <- err }()
+			<-began
+			cancel()
+			if err := <-gone; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			other := make(chan error)
+			go func() { other <- check(checker, noon, path) }()
+			close(release)
+			wantReason(t, <-other, "")
+			if n := s.count(name); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
 	}
 }

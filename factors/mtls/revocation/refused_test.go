@@ -230,6 +230,27 @@ func TestListsOutliveARestart(t *testing.T) {
 	wantReason(t, check(newBench(t, Config{}).checker(w), noon, marked), ReasonUnavailable)
 }
 
+// What a stored list says is told to whoever remembers that nothing was revoked.
+func TestStoredListsAreNews(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	alice := ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf
+	path := pathTo(ca, ca, alice)
+	s := newServer(t)
+	began, release := make(chan struct{}), make(chan struct{})
+	store := &memory{values: map[string][]byte{"device\n" + s.URL + "/crl": append(ca.PEM(), ca.ListPEM(mtlstest.List{Revoked: []*x509.Certificate{alice}})...)}}
+	s.on("/crl", func(w http.ResponseWriter, r *http.Request) { close(began); <-release; http.NotFound(w, r) })
+	b := newBench(t, Config{Store: store})
+	checker := b.checker(Written{CRL: []string{file(t, ca.ListPEM(mtlstest.List{})), s.URL + "/crl"}})
+	before := b.keeper.Generation()
+	_ = check(checker, noon, path) // the file is enough, and the address is asked meanwhile
+	<-began
+	if b.keeper.Generation() == before {
+		t.Error("nobody is told")
+	}
+	wantReason(t, check(checker, noon, path), factors.ReasonRevoked)
+	close(release)
+}
+
 // What is stored counts no more than what is fetched: it is verified, and what is damaged is fetched anew.
 func TestStoredListsAreVerified(t *testing.T) {
 	ca, namesake := mtlstest.NewCA(t, "Staff CA"), mtlstest.NewCA(t, "Staff CA")

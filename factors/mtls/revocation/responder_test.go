@@ -143,6 +143,7 @@ func TestAnswerIsRefused(t *testing.T) {
 		c, key := signerOf(ca, l)
 		return said{signer: c, key: key}
 	}
+	renamed := ca.IntermediateFrom(mtlstest.Leaf{CN: "Lab CA", Key: ca.Key})
 	leftOut := by(ca, nocheck(mtlstest.Leaf{}))
 	leftOut.leaveOut = true
 	foreignKey := by(ca, nocheck(mtlstest.Leaf{}))
@@ -155,7 +156,10 @@ func TestAnswerIsRefused(t *testing.T) {
 		{"about another certificate", said{serial: func() *big.Int { return bob.SerialNumber }}, ReasonOtherCertificate},
 		{"about the serial number of another CA", said{otherName: other}, ReasonOtherCertificate},
 		{"about the serial number of another key", said{otherName: namesake}, ReasonOtherCertificate},
+		{"about the serial number of another name", said{otherName: renamed}, ReasonOtherCertificate},
 		{"signed by another key", said{key: other.Key}, ReasonSignature},
+		{"signed by the issuer in the name of another", said{signer: bob, leaveOut: true}, ReasonSignature},
+		{"signed by a signer of the issuer's key under another name", by(renamed, nocheck(mtlstest.Leaf{})), ReasonSignature},
 		{"signed by a namesake", said{signer: namesake.Certificate, key: namesake.Key, leaveOut: true}, ReasonSignature},
 		{"signed by a namesake who shows its certificate", said{signer: namesake.Certificate, key: namesake.Key}, ReasonSignature},
 		{"signed by a signer of another CA", by(other, nocheck(mtlstest.Leaf{})), ReasonSignature},
@@ -235,15 +239,20 @@ func TestSignerIsLookedUp(t *testing.T) {
 	s := newServer(t)
 	s.says(t, "/", said{issuer: ca, signer: signer, key: key, status: ocsp.Revoked})
 	for name, c := range map[string]struct {
-		list mtlstest.List
-		why  authn.Reason // of a certificate that the signer says is revoked
+		lists []mtlstest.List
+		why   authn.Reason // of a certificate that the signer says is revoked
 	}{
-		"good":    {mtlstest.List{}, factors.ReasonRevoked},
-		"revoked": {mtlstest.List{Revoked: []*x509.Certificate{signer}}, ""},
-		"too old": {mtlstest.List{NextUpdate: noon.Add(-time.Minute)}, ReasonStale},
+		"good":           {[]mtlstest.List{{}}, factors.ReasonRevoked},
+		"revoked":        {[]mtlstest.List{{Revoked: []*x509.Certificate{signer}}}, ""},
+		"revoked in one": {[]mtlstest.List{{}, {Revoked: []*x509.Certificate{signer}}}, ""},
+		"too old":        {[]mtlstest.List{{NextUpdate: noon.Add(-time.Minute)}}, ReasonStale},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantReason(t, check(newBench(t, Config{}).checker(Written{OCSP: s.URL, CRL: []string{file(t, ca.ListPEM(c.list))}}), noon, path), c.why)
+			w := Written{OCSP: s.URL}
+			for _, l := range c.lists {
+				w.CRL = append(w.CRL, file(t, ca.ListPEM(l)))
+			}
+			wantReason(t, check(newBench(t, Config{}).checker(w), noon, path), c.why)
 		})
 	}
 }

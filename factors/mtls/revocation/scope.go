@@ -45,12 +45,12 @@ var everything = scope{users: true, authorities: true, reasons: allReasons}
 
 // issuingDistributionPoint is the extension of that name.
 type issuingDistributionPoint struct {
-	Point        pointName      `asn1:"optional,tag:0"`
-	OnlyUsers    bool           `asn1:"optional,tag:1"`
-	OnlyCAs      bool           `asn1:"optional,tag:2"`
-	SomeReasons  asn1.BitString `asn1:"optional,tag:3"`
-	Indirect     bool           `asn1:"optional,tag:4"`
-	OnlyAttribut bool           `asn1:"optional,tag:5"`
+	Point          pointName      `asn1:"optional,tag:0"`
+	OnlyUsers      bool           `asn1:"optional,tag:1"`
+	OnlyCAs        bool           `asn1:"optional,tag:2"`
+	SomeReasons    asn1.BitString `asn1:"optional,tag:3"`
+	Indirect       bool           `asn1:"optional,tag:4"`
+	OnlyAttributes bool           `asn1:"optional,tag:5"`
 }
 
 // pointName is DistributionPointName, a choice; what stands in it is explicit.
@@ -65,7 +65,7 @@ func parseScope(der []byte) (scope, error) {
 		return scope{}, fault(ReasonMalformed, "its distribution point cannot be read")
 	}
 	only := 0
-	for _, is := range []bool{idp.OnlyUsers, idp.OnlyCAs, idp.OnlyAttribut} {
+	for _, is := range []bool{idp.OnlyUsers, idp.OnlyCAs, idp.OnlyAttributes} {
 		if is {
 			only++
 		}
