@@ -13,11 +13,11 @@ import (
 // clearance is that no certificate of a path was revoked, as a connection remembers it. It is never changed.
 type clearance struct {
 	generation uint64 // of the keeper, before it was asked
-	at, until  time.Time
+	until      time.Time
 }
 
 func (c *clearance) holds(now time.Time, generation uint64) bool {
-	return c != nil && c.generation == generation && !now.Before(c.at) && now.Before(c.until)
+	return c != nil && c.generation == generation && now.Before(c.until)
 }
 
 // checkRevoked looks the certificates of a path up, if the policy asks for it. What a connection remembers of that is good
@@ -34,7 +34,7 @@ func (v *Verifier) checkRevoked(ctx context.Context, now time.Time, h *holder) e
 	if err != nil {
 		return err
 	}
-	h.cleared.Store(&clearance{generation, now, standing.Until})
+	h.cleared.Store(&clearance{generation, standing.Until})
 	return nil
 }
 
