@@ -244,8 +244,9 @@ func TestHowLongTogether(t *testing.T) {
 		files []string
 		want  time.Duration
 	}{
-		"complete": {[]string{file(t, ca.ListPEM(short)), file(t, ca.ListPEM(long))}, time.Hour},
-		"parts":    {[]string{file(t, part(short, 0x60)), file(t, part(long, 0x1f, 0x80))}, time.Minute},
+		"complete":                      {[]string{file(t, ca.ListPEM(short)), file(t, ca.ListPEM(long))}, time.Hour},
+		"complete, the other way round": {[]string{file(t, ca.ListPEM(long)), file(t, ca.ListPEM(short))}, time.Hour},
+		"parts":                         {[]string{file(t, part(short, 0x60)), file(t, part(long, 0x1f, 0x80))}, time.Minute},
 	} {
 		standing, err := newBench(t, Config{}).checker(Written{CRL: c.files}).Check(context.Background(), noon, path)
 		if err != nil || !standing.Until.Equal(noon.Add(c.want)) {
@@ -286,6 +287,29 @@ func TestAddress(t *testing.T) {
 		t.Error("nobody is told that something new is known")
 	}
 	wantReason(t, check(checker, noon.Add(24*time.Minute), path), factors.ReasonRevoked)
+}
+
+// What was fetched is told to whoever remembers that nothing was revoked, also where nobody of its issuer was looked up there.
+func TestFetchedListsAreNews(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	alice := ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf
+	path := pathTo(ca, ca, alice)
+	s := newServer(t)
+	release := make(chan struct{})
+	s.on("/crl", func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = w.Write(ca.List(mtlstest.List{Revoked: []*x509.Certificate{alice}}))
+	})
+	b := newBench(t, Config{})
+	checker := b.checker(Written{CRL: []string{file(t, ca.ListPEM(mtlstest.List{})), s.URL + "/crl"}})
+	wantReason(t, check(checker, noon, path), "")
+	before, running := b.keeper.Generation(), checker.sources[1].refresh(context.Background(), noon, 0)
+	close(release)
+	_ = running.wait(context.Background())
+	if b.keeper.Generation() == before {
+		t.Error("nobody is told")
+	}
+	wantReason(t, check(checker, noon, path), factors.ReasonRevoked)
 }
 
 type constant byte
