@@ -61,6 +61,20 @@ func TestListIsRefused(t *testing.T) {
 	extra := func(e ...pkix.Extension) []byte { return ca.List(mtlstest.List{Extra: e}) }
 	entry := func(e ...pkix.Extension) []byte { return ca.List(mtlstest.List{Revoked: gone, EntryExtra: e}) }
 	good := list(mtlstest.List{})
+	// taken makes a list of a list's three parts, with something behind each where it is said.
+	taken := func(behindBody, behindSignature []byte) []byte {
+		var parts struct{ Body, Algorithm, Signature asn1.RawValue }
+		if _, err := asn1.Unmarshal(good, &parts); err != nil {
+			t.Fatal(err)
+		}
+		sequence := func(b ...[]byte) []byte {
+			return der(t, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: slices.Concat(b...)})
+		}
+		return sequence(sequence(parts.Body.Bytes, behindBody), parts.Algorithm.FullBytes, parts.Signature.FullBytes, behindSignature)
+	}
+	if _, err := ParseList(taken(nil, nil)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		der  []byte
@@ -69,6 +83,9 @@ func TestListIsRefused(t *testing.T) {
 		{"nothing", nil, ReasonMalformed},
 		{"cut", good[:len(good)-1], ReasonMalformed},
 		{"something behind it", append(slices.Clone(good), 0), ReasonMalformed},
+		{"something behind its extensions", taken([]byte{5, 0}, nil), ReasonMalformed},
+		{"entries behind its extensions", taken([]byte{0x30, 0}, nil), ReasonMalformed},
+		{"something behind its signature", taken(nil, []byte{5, 0}), ReasonMalformed},
 		{"a certificate", ca.Certificate.Raw, ReasonMalformed},
 		{"too large", make([]byte, MaxList+1), ReasonTooLarge},
 		{"no nextUpdate", list(mtlstest.List{Endless: true}), ReasonMalformed},

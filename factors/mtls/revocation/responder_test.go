@@ -313,6 +313,43 @@ func TestBoth(t *testing.T) {
 	}
 }
 
+// What a list says is good for as long as it is, when the responder's answer has become too old.
+func TestListOutlivesAnAnswer(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	path := pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
+	s := newServer(t)
+	s.says(t, "/", said{issuer: ca})
+	checker := newBench(t, Config{}).checker(Written{CRL: []string{file(t, ca.ListPEM(mtlstest.List{}))}, OCSP: s.URL})
+	wantReason(t, check(checker, noon, path), "")
+	s.on("/", http.NotFound)
+	wantReason(t, check(checker, noon.Add(2*time.Hour), path), "")
+	wantReason(t, check(checker, noon.Add(30*time.Hour), path), ReasonStale)
+}
+
+// All certificates of a path are asked about at once, so that a slow responder costs its time once.
+func TestPathIsAskedAboutAtOnce(t *testing.T) {
+	root := mtlstest.NewCA(t, "Staff root")
+	ca := root.Intermediate("Issuing CA")
+	alice := ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf
+	s, both := newServer(t), make(chan struct{})
+	s.on("/", func(w http.ResponseWriter, r *http.Request) {
+		question, _ := io.ReadAll(r.Body)
+		asked, err := ocsp.ParseRequest(question)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if asked.SerialNumber.Cmp(alice.SerialNumber) == 0 {
+			<-both // the question about the leaf is answered when that about its CA was
+			_, _ = w.Write(said{issuer: ca}.answer(t, question))
+			return
+		}
+		_, _ = w.Write(said{issuer: root}.answer(t, question))
+		close(both)
+	})
+	wantReason(t, check(newBench(t, Config{}).checker(Written{OCSP: s.URL, Timeout: maxTimeout}), noon, pathTo(root, ca, alice)), "")
+}
+
 // A responder that hangs delays those who need its answer, and nobody else: no lock is held meanwhile.
 func TestSlowResponderDelaysNobodyElse(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")

@@ -224,14 +224,11 @@ func (f *flight) wait(ctx context.Context) error {
 	}
 }
 
-// hold puts in a list as it was stored.
-func (s *source) hold(now time.Time, l *List, issuer *x509.Certificate) error {
+// hold puts in a list as it was stored, if it is good.
+func (s *source) hold(now time.Time, l *List, issuer *x509.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.judge(now, authorityOf(factors.MarksOf(issuer)), held{l, issuer}); f != nil {
-		return f
-	}
-	return nil
+	s.judge(now, authorityOf(factors.MarksOf(issuer)), held{l, issuer})
 }
 
 // lifetime is how long all of the lists are fresh.

@@ -117,7 +117,7 @@ func (s *source) restore(now time.Time, b []byte) error {
 		} else {
 			var l *List
 			if l, err = ParseList(block.Bytes); err == nil {
-				err = s.hold(now, l, issuer)
+				s.hold(now, l, issuer)
 			}
 		}
 		if err != nil {
