@@ -48,7 +48,7 @@ type Tied interface {
 	Factor
 	// CheckTie verifies what the request carries in full, and that it is what tie names and maps to subject. A mismatch
 	// is a [*Rejection]: [ReasonTieMissing] where nothing was presented, [ReasonRevoked] where the credential is no
-	// longer good, anything else where it is another one.
+	// longer good, anything else where it is another one. A [*FurtherError] says that the tie holds, on a condition.
 	CheckTie(ctx context.Context, r Request, tie authn.Tie, subject authn.Subject) error
 }
 
@@ -106,6 +106,9 @@ type Challenge struct {
 type Verified struct {
 	Evidence authn.Evidence // the engine sets Factor, Kind and Ambient; At must be the request's Now
 	Update   *Credential    // the credential as it now stands (a counter moved), to be stored; nil: unchanged
+	// Further names factors whose evidence is wanted besides, because this credential proves less for now than it does
+	// otherwise. It is for requests that are authenticated by themselves; in a session CheckTie says so, each time.
+	Further []string
 	// Provision asks for a new user, in the tenant that Evidence names, whose credential this is. Evidence names no user
 	// then: the engine sets it. Only a tenant that earlier evidence has bound gets users in this way.
 	Provision *Provision
@@ -127,6 +130,13 @@ type Addressed interface {
 	// Answers reports whether a credential is an answer to asked, in constant time. It looks nothing up.
 	Answers(credential json.RawMessage, asked Asked) bool
 }
+
+// FurtherError says that a tie holds, and that what it is tied to proves less for now than it does otherwise: evidence of
+// each of Factors is wanted besides. Guards ask for a step-up; the session stays as it is.
+type FurtherError struct{ Factors []string }
+
+// Error implements error.
+func (e *FurtherError) Error() string { return "factors: evidence of further factors is wanted" }
 
 // Notified is a factor whose issuers tell when what they vouched for is over (OpenID Connect Back-Channel Logout 1.0).
 type Notified interface {

@@ -153,7 +153,10 @@ func (s *Session) AllowsDevice(want ...authn.Requirement) error {
 }
 
 func (s *Session) allows(p authn.Principal, want []authn.Requirement) error {
-	return s.allowsOn(policy.Query{Route: s.req.Route}, p, want)
+	if err := s.allowsOn(policy.Query{Route: s.req.Route}, p, want); err != nil {
+		return err
+	}
+	return s.meets(p, s.further)
 }
 
 // person is the principal for calls about the person's own session and credentials. They belong to no route of the
@@ -163,7 +166,24 @@ func (s *Session) person() (authn.Principal, error) {
 	if !ok {
 		return p, ErrNotAuthenticated
 	}
-	return p, s.allowsOn(policy.Query{AnyRoute: true}, p, nil)
+	if err := s.allowsOn(policy.Query{AnyRoute: true}, p, nil); err != nil {
+		return p, err
+	}
+	return p, s.meets(p, s.further)
+}
+
+// meets holds a principal to requirements.
+func (s *Session) meets(p authn.Principal, want []authn.Requirement) error {
+	if len(want) == 0 {
+		return nil
+	}
+	evidence := s.counted(p)
+	for _, w := range want {
+		if !w.MetBy(evidence, s.now) {
+			return &InsufficientError{w}
+		}
+	}
+	return nil
 }
 
 func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requirement) error {

@@ -144,6 +144,7 @@ func (s *Session) runOnce(ctx context.Context, m authn.Method, first factors.Ver
 			return s.failedOnce(ctx, l, factor, &factors.Rejection{Reason: authn.ReasonSubject})
 		}
 		l.Subject, l.Evidence = narrowed, append(l.Evidence, v.Evidence)
+		s.wantFurther(v.Further)
 	}
 	return s.passOnce(ctx, l)
 }
@@ -201,7 +202,7 @@ func (s *Session) passOnce(ctx context.Context, l authn.Login) error {
 	}
 	q := policy.Query{Route: s.req.Route, Tenant: l.Subject.Tenant, EachRequest: true}
 	check := authn.Check{Subject: l.Subject, Refused: st.why, OnOffer: s.rt.policy.Offers(q, l.Method.Name), Epoch: s.rt.policy.Epoch,
-		Floors: s.rt.policy.FloorsFor(q)}
+		Floors: slices.Concat(s.rt.policy.FloorsFor(q), s.further)}
 	if of := s.req.Origin.Tenant; of != "" && of != l.Subject.Tenant {
 		check.Refused = ReasonClaimDiffers
 	}

@@ -49,11 +49,13 @@ type Session struct {
 	state  authn.State // in force on this request
 	lapsed bool        // what ran when the row was saved has run out of time
 	why    authn.Reason
-	hidden bool            // the row's values are not those of the state in force on this request
-	cookie string          // to be set, if it changed
-	ended  bool            // the row ended: the cookie is worth nothing
-	once   bool            // it is that of a request authenticated by itself: nothing can be done with it
-	spent  map[string]bool // what this request has used of what is used once
+	hidden bool   // the row's values are not those of the state in force on this request
+	cookie string // to be set, if it changed
+	ended  bool   // the row ended: the cookie is worth nothing
+	// further is what is wanted besides, because something that the state rests on proves less on this request.
+	further []authn.Requirement
+	once    bool            // it is that of a request authenticated by itself: nothing can be done with it
+	spent   map[string]bool // what this request has used of what is used once
 }
 
 // Open reads the session of a request: one read of the store, once a second another two to see whether its user is in good
@@ -361,12 +363,23 @@ func (s *Session) tieBroken(ctx context.Context, evidence []authn.Evidence) (los
 		if err == nil {
 			continue
 		}
+		if further, ok := errors.AsType[*factors.FurtherError](err); ok {
+			s.wantFurther(further.Factors)
+			continue
+		}
 		if rejected, ok := errors.AsType[*factors.Rejection](err); ok {
 			return loss{rejected.Reason, rejected.Over}, nil
 		}
 		return loss{}, &UnavailableError{err}
 	}
 	return loss{}, nil
+}
+
+// wantFurther has guards ask for evidence of each of these factors on this request; none: for nothing more.
+func (s *Session) wantFurther(names []string) {
+	if len(names) > 0 {
+		s.further = append(s.further, authn.Requirement{Factors: names})
+	}
 }
 
 // seen records that the caller was here, at most once per tenth of the idle limit. What has run out since the row was

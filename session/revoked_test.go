@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +31,12 @@ func newLists(t *testing.T) *lists {
 
 // edits are what makes a policy look its certificates up.
 func (l *lists) edits() []string {
-	return []string{"    bind: key\n", "    bind: key\n    revocation: { crl: [" + l.file + "], max_age: 24h }\n"}
+	return l.with("max_age: 24h")
+}
+
+// with is edits, with other settings beside the file.
+func (l *lists) with(settings string) []string {
+	return []string{"    bind: key\n", "    bind: key\n    revocation: { crl: [" + l.file + "], " + settings + " }\n"}
 }
 
 // write makes a newer list of the staff's authority.
@@ -81,4 +87,83 @@ func TestStaleListEndsNoSession(t *testing.T) {
 	l.write(mtlstest.List{})
 	w.setPolicy(l.edits()...)
 	b.wantState(authn.KindAuthenticated)
+}
+
+// What is known of a certificate is too old, and the policy lets it pass with a further factor: guards ask for that one, on
+// every request, until something newer is known.
+func TestStaleCertificateNeedsAFurtherFactor(t *testing.T) {
+	l := newLists(t)
+	edits := l.with("stale: { step_up: [passkey], allow_until: 2h }")
+	w := newWorld(t, edits...)
+	weak, strong := w.browser("corp/alice"), w.login("corp/alice")
+	code, passkey := w.give("corp/alice", "code", "c1"), w.give("corp/alice", "passkey", "p2")
+	login := func(b *browser) {
+		t.Helper()
+		must(t, b.begin("flexible"))
+		must(t, b.prove(code))
+	}
+	weak.route, strong.route = "/admin/x", "/admin/x"
+	login(weak)
+	late := mtlstest.List{NextUpdate: w.clock().Add(time.Minute)}
+	l.write(late)
+	w.setPolicy(edits...)
+	// The floor of the route is for the passkey: an open one shows what a stale certificate costs.
+	edits = append(edits, "  - { name: admin, route: /admin/*, aal: 2, phishing_resistant: true }\n", "  - { name: admin, route: /other/*, aal: 2, phishing_resistant: true }\n")
+	w.setPolicy(edits...)
+	must(t, weak.open().Allows())
+	w.wait(2 * time.Minute)
+
+	wants := func(err error) {
+		t.Helper()
+		if want := wantAs[*session.InsufficientError](t, err).Want; !slices.Equal(want.Factors, []string{"passkey"}) {
+			t.Errorf("it wants %+v", want)
+		}
+	}
+	must(t, strong.open().Allows())
+	weak.wantState(authn.KindAuthenticated)
+	wants(weak.open().Allows())
+	wants(weak.do(func(ctx context.Context, s *session.Session) error { _, err := s.Grant(ctx); return err }))
+	wants(weak.do(func(ctx context.Context, s *session.Session) error { _, err := s.RevokeOtherSessions(ctx); return err }))
+	// A login with a stale certificate is one, and worth as little.
+	again := w.browser("corp/alice")
+	again.route = "/admin/x"
+	login(again)
+	wants(again.open().Allows())
+
+	must(t, weak.stepUp(authn.Requirement{Factors: []string{"passkey"}}))
+	must(t, weak.prove(passkey))
+	must(t, weak.open().Allows())
+
+	l.write(mtlstest.List{})
+	w.setPolicy(edits...)
+	must(t, again.open().Allows())
+	l.write(late)
+	w.setPolicy(edits...) // an older list takes nothing back, but this one is newer
+	wants(again.open().Allows())
+	w.wait(2 * time.Hour)
+	wantAs[*session.UnavailableError](t, w.browser("corp/alice").begin("flexible"))
+}
+
+// A request that is authenticated by itself has nothing to step up with.
+func TestStaleCertificateOnEachRequest(t *testing.T) {
+	l := newLists(t)
+	edits := slices.Concat(elsewherePolicy, l.with("stale: { step_up: [passkey] }"))
+	w := newWorld(t, edits...)
+	_, err := w.browser("corp/alice").ask("/v1/x", "alice:read")
+	must(t, err)
+	l.write(mtlstest.List{NextUpdate: w.clock().Add(-time.Minute)})
+	w.setPolicy(edits...)
+	_, err = w.browser("corp/alice").ask("/v1/x", "alice:read")
+	wantAs[*session.InsufficientError](t, err)
+}
+
+// The factor that is wanted besides is one that can be asked for.
+func TestFurtherFactorMustBeThere(t *testing.T) {
+	for _, name := range []string{"nobody", "device", "kiosk-cert"} {
+		l := newLists(t)
+		w := newWorld(t)
+		if err := w.SetPolicy(w.policy(l.with("stale: { step_up: [" + name + "] }")...)); err == nil {
+			t.Errorf("%s is a factor to step up with", name)
+		}
+	}
 }

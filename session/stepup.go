@@ -18,8 +18,11 @@ func (s *Session) StepUp(ctx context.Context, want authn.Requirement) error {
 	if want.Empty() {
 		return ErrBadRequest
 	}
-	p, err := s.person()
-	if err != nil {
+	p, ok := s.Person()
+	if !ok {
+		return ErrNotAuthenticated
+	}
+	if err := s.allowsOn(policy.Query{AnyRoute: true}, p, nil); err != nil {
 		return err
 	}
 	steps, err := s.stepsFor(p, want)
