@@ -80,7 +80,7 @@ func TestPolicyErrorsHavePositions(t *testing.T) {
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: {} }", 12, "allow_until or step_up is needed"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: [refuse] }", 12, "text is wanted"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: { until: 2h } }", 12, `unknown key "until"`},
-		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: { step_up: [passkey] } }", 12, "not supported yet"},
+		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: { step_up: [] } }", 12, "allow_until or step_up is needed"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], required: some }", 12, `"some" is not known`},
 		{"bind: certificate", "revocation: { ocsp: yes }", 12, "aia"},
 		{"bind: certificate", "revocation: { ocsp: aia, nonce: optional }", 12, `"optional" is not known`},

@@ -14,6 +14,7 @@ import (
 type clearance struct {
 	generation uint64 // of the keeper, before it was asked
 	until      time.Time
+	stale      bool // what is known is too old, and passes with a further factor
 }
 
 func (c *clearance) holds(now time.Time, generation uint64) bool {
@@ -34,28 +35,37 @@ func (v *Verifier) checkRevoked(ctx context.Context, now time.Time, h *holder) e
 	if err != nil {
 		return err
 	}
-	h.cleared.Store(&clearance{generation, standing.Until})
+	h.cleared.Store(&clearance{generation, standing.Until, standing.Stale})
 	return nil
 }
 
-// checkOriginalRevoked looks the certificate up that a session was won with, and its path. found says what the request
-// carries, or why that was refused: where it carries the original, that was looked up already.
-func (v *Verifier) checkOriginalRevoked(ctx context.Context, now time.Time, tie authn.Tie, f finding, found error) error {
+// further are the factors whose evidence is wanted besides a certificate.
+func (v *Verifier) further(stale bool) []string {
+	if !stale {
+		return nil
+	}
+	return v.settings.lists.StepUp
+}
+
+// checkOriginalRevoked looks the certificate up that a session was won with, and its path; stale says that what is known of
+// it is too old, or of what the request carries. found says what that is, or why it was refused: where it is the original,
+// it was looked up already.
+func (v *Verifier) checkOriginalRevoked(ctx context.Context, now time.Time, tie authn.Tie, f finding, found error) (stale bool, _ error) {
 	if v.lists == nil || found == nil && f.marks.Certificate == tie.Certificate {
-		return found
+		return f.stale, found
 	}
 	original := v.original(tie)
 	if v.lists.Revoked(ctx, now, original) {
-		return over(factors.ReasonRevoked, "a certificate that the session was won with is revoked")
+		return false, over(factors.ReasonRevoked, "a certificate that the session was won with is revoked")
 	}
 	if found != nil {
-		return found
+		return false, found
 	}
-	_, err := v.lists.Check(ctx, now, original)
+	standing, err := v.lists.Check(ctx, now, original)
 	if rejected, ok := errors.AsType[*factors.Rejection](err); ok && rejected.Reason == factors.ReasonRevoked {
-		return over(factors.ReasonRevoked, "a certificate that the session was won with is revoked")
+		return false, over(factors.ReasonRevoked, "a certificate that the session was won with is revoked")
 	}
-	return err
+	return f.stale || standing.Stale, err
 }
 
 // original is the path of a tie, whose root is there: what is left of the certificates are their marks.

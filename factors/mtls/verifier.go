@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
@@ -45,10 +46,27 @@ func newVerifier(s *Settings, env factors.Env, keeper *revocation.Keeper) (*Veri
 		description: s.Describe(),
 		memoKey:     memoKey{s.name},
 	}
-	if s.lists != nil {
-		v.lists = keeper.Checker(s.name, s.lists)
+	if s.lists == nil {
+		return v, nil
 	}
+	if err := checkStepUp(s, env.Policy); err != nil {
+		return nil, err
+	}
+	v.lists = keeper.Checker(s.name, s.lists)
 	return v, nil
+}
+
+// checkStepUp wants the factors in the policy that a certificate needs besides when what is known of it is too old.
+func checkStepUp(s *Settings, p *policy.Policy) error {
+	for _, name := range s.lists.StepUp {
+		if p == nil {
+			return fmt.Errorf("mtls: factor %q: no policy", s.name)
+		}
+		if f, ok := p.Factor(name); !ok || f.Ambient {
+			return fmt.Errorf("mtls: factor %q: revocation: stale: step_up: the policy has no factor %q that asks the caller for something", s.name, name)
+		}
+	}
+	return nil
 }
 
 // Describe implements [factors.Factor].
@@ -63,7 +81,7 @@ func (v *Verifier) Verify(ctx context.Context, in factors.Verification) (factors
 	if err := v.checkEnrolled(ctx, f); err != nil {
 		return factors.Verified{}, err
 	}
-	return factors.Verified{Evidence: v.evidence(in.Request, f)}, nil
+	return factors.Verified{Evidence: v.evidence(in.Request, f), Further: v.further(f.stale)}, nil
 }
 
 // CheckTie implements [factors.Tied]. subject is the one of the evidence that the tie belongs to.
@@ -72,7 +90,8 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 		return err
 	}
 	f, err := v.find(ctx, r, wanted{tenant: subject.Tenant, anchor: tie.Anchor, remembered: true}, factors.ReasonTieMissing)
-	if err := v.checkOriginalRevoked(ctx, r.Now, tie, f, err); err != nil {
+	stale, err := v.checkOriginalRevoked(ctx, r.Now, tie, f, err)
+	if err != nil {
 		return err
 	}
 	if r.Peer.Source().Name != tie.Source {
@@ -85,6 +104,9 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 	}
 	if !v.sameSubject(f.subject, subject, tie.Bind) {
 		return factors.Reject(ReasonOtherSubject, "it maps to another subject than the session's")
+	}
+	if further := v.further(stale); len(further) > 0 {
+		return &factors.FurtherError{Factors: further}
 	}
 	return nil
 }
@@ -117,6 +139,7 @@ type finding struct {
 	holder  *holder
 	subject authn.Subject
 	user    *factors.User // nil where only the tenant is named; not to be changed
+	stale   bool          // what is known of its revocation is too old, and passes because the policy lets it
 }
 
 // wanted says which of several readings of a certificate is asked for, and how old the directory's answer may be.
@@ -142,6 +165,9 @@ func (v *Verifier) find(ctx context.Context, r factors.Request, w wanted, missin
 		return finding{}, err
 	}
 	f := finding{proof: p, holder: h, subject: authn.Subject{Tenant: h.tenant}}
+	if cleared := h.cleared.Load(); cleared != nil {
+		f.stale = cleared.stale
+	}
 	if h.user == "" {
 		return f, nil
 	}

@@ -39,14 +39,15 @@ func (k *Keeper) Checker(factor string, s *Settings) *Checker {
 
 // Standing is how long the certificates of a path are known not to be revoked.
 type Standing struct {
-	Until time.Time // the first moment at which they must be looked up again; zero: nothing says so
+	Until time.Time // the first moment at which they must be looked up again
+	Stale bool      // what is known of one of them is too old, and passes because the policy lets it
 }
 
 // Check looks certificates up, and asks for what is not known well enough, with limits on time. A certificate that is
 // revoked is a [*factors.Rejection] for factors.ReasonRevoked, whatever else is known; one that nothing is about for
 // [ReasonUnknown]. Where nothing could be decided the error is an [*UndecidedError], or what ended ctx.
 func (c *Checker) Check(ctx context.Context, now time.Time, path []Subject) (Standing, error) {
-	out, stale := Standing{}, false
+	var out Standing
 	for _, subject := range path { // all at once, so that a slow responder costs its time once
 		if i := c.inquiry(subject); i != nil {
 			i.ask(ctx, now, c)
@@ -58,12 +59,12 @@ func (c *Checker) Check(ctx context.Context, now time.Time, path []Subject) (Sta
 			c.keeper.count(c.factor, reasonOf(err))
 			return Standing{}, err
 		}
-		stale = stale || is.stale
+		out.Stale = out.Stale || is.stale
 		if out.Until.IsZero() || is.until.Before(out.Until) {
 			out.Until = is.until
 		}
 	}
-	if stale {
+	if out.Stale {
 		c.keeper.count(c.factor, ReasonStaleAllowed)
 	} else {
 		c.keeper.count(c.factor, ReasonGood)

@@ -13,6 +13,7 @@ const (
 	defaultTimeout = 3 * time.Second
 	maxTimeout     = 10 * time.Second
 	maxSources     = 8
+	stepUpUntil    = 24 * time.Hour // how long what is too old passes with a further factor, if the policy does not say
 )
 
 // Settings is what the policy file says about revocation, checked. It is never changed.
@@ -26,6 +27,7 @@ type Settings struct {
 	MaxAge          time.Duration // of what is known of a certificate; zero: it says so itself
 	AuthorityMaxAge time.Duration // of what is known of a CA; zero: as MaxAge
 	AllowStale      time.Duration // how long what is too old passes
+	StepUp          []string      // factors whose evidence is wanted besides while it does
 	LeafOnly        bool          // of CAs between leaf and anchor nothing need be known
 }
 
@@ -160,12 +162,13 @@ func (r reader) stale(w Written) error {
 		return nil
 	case w.Stale.Mapping == nil:
 		return r.errorf("stale", "%q is not known; there are refuse, allow_until: a duration, step_up: factors", w.Stale.Text)
-	case len(w.Stale.Mapping.StepUp) > 0:
-		return r.errorf("stale.step_up", "not supported yet: write refuse, or allow_until")
-	case w.Stale.Mapping.AllowUntil == 0:
+	case len(w.Stale.Mapping.StepUp) == 0 && w.Stale.Mapping.AllowUntil == 0:
 		return r.errorf("stale", "allow_until or step_up is needed")
 	}
-	r.into.AllowStale = w.Stale.Mapping.AllowUntil
+	r.into.AllowStale, r.into.StepUp = w.Stale.Mapping.AllowUntil, w.Stale.Mapping.StepUp
+	if r.into.AllowStale == 0 {
+		r.into.AllowStale = stepUpUntil
+	}
 	return nil
 }
 
