@@ -18,6 +18,9 @@ import (
 // so nobody without them can push any out.
 const maxAnswers = 20_000
 
+// unknownEvery is how soon a certificate is asked about again that the responder did not know.
+const unknownEvery = time.Minute
+
 // answerKey names a certificate that a responder is asked about, for one factor.
 type answerKey struct {
 	factor string
@@ -121,6 +124,9 @@ func (i *inquiry) fly(ctx context.Context, now time.Time, c *Checker, f *flight)
 	if err == nil {
 		wait = c.keeper.ahead(a.freshUntil(c.settings.MaxAge).Sub(now))
 		i.latest = a
+		if a.status == ocsp.Unknown { // it may have been issued a moment ago
+			wait = min(wait, unknownEvery)
+		}
 		if a.status != ocsp.Good {
 			c.keeper.generation.Add(1)
 		}

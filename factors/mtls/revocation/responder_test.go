@@ -257,6 +257,23 @@ func TestSignerIsLookedUp(t *testing.T) {
 	}
 }
 
+// A certificate that a responder does not know may be new: it is asked about again soon.
+func TestUnknownIsAskedAboutSoon(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	path := pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
+	s := newServer(t)
+	s.says(t, "/", said{issuer: ca, status: ocsp.Unknown})
+	b := newBench(t, Config{})
+	checker := b.checker(Written{OCSP: s.URL})
+	wantReason(t, check(checker, noon, path), ReasonUnknown)
+	s.says(t, "/", said{issuer: ca})
+	_ = check(checker, noon.Add(unknownEvery), path)
+	if f := b.keeper.answers.known("device", path[0]).ask(context.Background(), noon.Add(unknownEvery), checker); f != nil {
+		_ = f.wait(context.Background())
+	}
+	wantReason(t, check(checker, noon.Add(unknownEvery), path), "")
+}
+
 // Where a certificate names its responder; a setting has the last word.
 func TestResponderOfTheCertificate(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")

@@ -55,8 +55,13 @@ type flight struct{ done chan struct{} }
 // about are the lists of a subject's issuer, and what is wrong with one that claims to be of it. A list that was offered
 // becomes one of them when its signature is right.
 func (s *source) about(ctx context.Context, now time.Time, c Subject) ([]held, error) {
+	if s.address == "" {
+		lists, wrong, _ := s.look(now, c)
+		return lists, wrong
+	}
+	s.load(ctx, now)
 	lists, wrong, taken := s.look(now, c)
-	if taken && s.address != "" {
+	if taken {
 		s.store(ctx)
 	}
 	return lists, wrong
@@ -192,7 +197,6 @@ func (s *source) next() (at time.Time, ever bool) {
 }
 
 func (s *source) fly(ctx context.Context, now time.Time, maxAge time.Duration, f *flight) {
-	s.load(ctx, now)
 	lists, err := s.keeper.web.lists(ctx, s.address)
 	if err == nil {
 		s.offer(lists)

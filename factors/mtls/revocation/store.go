@@ -87,13 +87,16 @@ func (f Folder) path(name string) string {
 // storedAs names a source in the store.
 func (s *source) storedAs() string { return s.factor + "\n" + s.address }
 
-// load takes in what the store has, once.
+// load takes in what the store has, once, before anything is fetched.
 func (s *source) load(ctx context.Context, now time.Time) {
+	if s.keeper.config.Store == nil {
+		return
+	}
 	s.mu.Lock()
 	loaded := s.loaded
 	s.loaded = true
 	s.mu.Unlock()
-	if loaded || s.keeper.config.Store == nil {
+	if loaded {
 		return
 	}
 	b, err := s.keeper.config.Store.Load(ctx, s.storedAs())
