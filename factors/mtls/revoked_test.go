@@ -440,3 +440,17 @@ func TestMemoCostsNothingWithRevocation(t *testing.T) {
 		})
 	}
 }
+
+// What looking certificates up adds to BenchmarkCheckTie/remembered.
+func BenchmarkCheckTieWithLists(b *testing.B) {
+	ca := mtlstest.NewCA(b, "Staff CA")
+	below := ca.Intermediate("Issuing CA")
+	w := lookedUp(revocation.Written{CRL: []string{listFile(b, ca.ListPEM(mtlstest.List{}), below.ListPEM(mtlstest.List{}))}})
+	f, r, e := rememberedWith(b, newFixture(staffOf(ca)), below, mtlstest.Leaf{CN: "alice"}, w)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := f.CheckTie(context.Background(), r, *e.Tie, e.Subject); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
