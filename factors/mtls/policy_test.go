@@ -74,6 +74,7 @@ func TestPolicyErrorsHavePositions(t *testing.T) {
 		{"bind: certificate", "revocation: { crl: [\"http://a@x.example/crl\"] }", 12, "a user"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\", \"http://x.example/crl\"] }", 12, "twice"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], max_age: 1 }", 12, "a duration"},
+		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], max_age: 59s }", 12, "at the least"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], max_age_of_cas: 1h }", 12, "without max_age"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], nonce: required }", 12, "without ocsp"},
 		{"bind: certificate", "revocation: { crl: [\"http://x.example/crl\"], stale: allow }", 12, `"allow" is not known`},

@@ -101,6 +101,9 @@ type finding struct {
 	wrong   error     // with what would have told more; nil: nothing
 }
 
+// enough reports whether nothing newer could make a certificate pass.
+func (f finding) enough(now time.Time) bool { return f.revoked || f.unknown || now.Before(f.until) }
+
 // checked is a certificate that may pass.
 type checked struct {
 	until time.Time
@@ -212,17 +215,22 @@ func (c *Checker) maxAge(s Subject) time.Duration {
 	return c.settings.MaxAge
 }
 
+// maxAges are those of leafs and of CAs.
+func (c *Checker) maxAges() [2]time.Duration {
+	return [2]time.Duration{c.maxAge(Subject{}), c.maxAge(Subject{CA: true})}
+}
+
 // fetch gets lists that are due. It waits for them only if the certificate would not pass without.
 func (c *Checker) fetch(ctx context.Context, now time.Time, s Subject, found finding) (finding, error) {
 	var running [8]*flight
 	flights := running[:0]
 	for _, from := range c.sources {
-		if f := from.refresh(ctx, now, c.settings.MaxAge); f != nil {
+		if f := from.refresh(ctx, now, c.maxAges(), authorityOf(s.Issuer), !found.enough(now)); f != nil {
 			flights = append(flights, f)
 		}
 	}
 	for _, f := range flights {
-		if found.revoked || found.unknown || now.Before(found.until) {
+		if found.enough(now) {
 			break
 		}
 		if err := f.wait(ctx); err != nil {

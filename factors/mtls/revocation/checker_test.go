@@ -280,7 +280,7 @@ func TestAddress(t *testing.T) {
 	<-began
 	wantReason(t, check(checker, noon.Add(24*time.Minute), path), "")
 	before := b.keeper.Generation()
-	running := checker.sources[0].refresh(context.Background(), noon.Add(24*time.Minute), 0)
+	running := checker.sources[0].refresh(context.Background(), noon.Add(24*time.Minute), [2]time.Duration{}, authority{}, false)
 	close(release)
 	_ = running.wait(context.Background())
 	if b.keeper.Generation() == before {
@@ -303,7 +303,7 @@ func TestFetchedListsAreNews(t *testing.T) {
 	b := newBench(t, Config{})
 	checker := b.checker(Written{CRL: []string{file(t, ca.ListPEM(mtlstest.List{})), s.URL + "/crl"}})
 	wantReason(t, check(checker, noon, path), "")
-	before, running := b.keeper.Generation(), checker.sources[1].refresh(context.Background(), noon, 0)
+	before, running := b.keeper.Generation(), checker.sources[1].refresh(context.Background(), noon, [2]time.Duration{}, authority{}, false)
 	close(release)
 	_ = running.wait(context.Background())
 	if b.keeper.Generation() == before {
@@ -334,6 +334,43 @@ func TestJitter(t *testing.T) {
 			t.Errorf("%v: from %v to %v", c.lifetime, a, b)
 		}
 	}
+}
+
+// How often an address is asked: in time, at once where a certificate does not pass without, and by others not at all.
+func TestHowOftenAnAddressIsAsked(t *testing.T) {
+	root, other := mtlstest.NewCA(t, "Staff root"), mtlstest.NewCA(t, "Lab root")
+	ca := root.Intermediate("Issuing CA")
+	path := pathTo(root, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
+	s := newServer(t)
+	s.has("/crl", ca.List(mtlstest.List{ThisUpdate: noon}))
+	s.has("/root", root.List(mtlstest.List{ThisUpdate: noon.Add(-1000 * time.Hour), NextUpdate: noon.Add(1000 * time.Hour)}))
+	checker := newBench(t, Config{Rand: constant(255)}).checker(Written{CRL: []string{s.URL + "/crl", s.URL + "/root"}, MaxAge: 5 * time.Minute, MaxAgeOfCAs: 2000 * time.Hour})
+	at := func(d time.Duration, p []Subject, why authn.Reason, crl, roots int) {
+		t.Helper()
+		wantReason(t, check(checker, noon.Add(d), p), why)
+		for _, from := range checker.sources { // what was begun for later is over
+			from.mu.Lock()
+			running := from.flight
+			from.mu.Unlock()
+			if running != nil {
+				_ = running.wait(context.Background())
+			}
+		}
+		if a, b := s.count("/crl"), s.count("/root"); a != crl || b != roots {
+			t.Errorf("after %v: asked %d and %d times, want %d and %d", d, a, b, crl, roots)
+		}
+	}
+	at(0, path, "", 1, 1)
+	at(30*time.Second, path, "", 1, 1)
+	at(61*time.Second, path, "", 2, 2) // before, no list was known to be of anybody
+	at(4*time.Minute, path, "", 2, 2)
+	at(4*time.Minute+40*time.Second, path, "", 3, 2)
+	at(6*time.Minute, path, ReasonStale, 4, 2)
+	at(6*time.Minute+time.Second, path, ReasonStale, 4, 2)
+	at(6*time.Minute+retryEvery, path, ReasonStale, 5, 2)
+	at(6*time.Minute+2*retryEvery, pathTo(other, other, other.Issue(mtlstest.Leaf{CN: "eve"}).Leaf), ReasonUnknown, 5, 2)
+	s.has("/crl", ca.List(mtlstest.List{Number: 2, ThisUpdate: noon.Add(6 * time.Minute)}))
+	at(7*time.Minute, path, "", 6, 2)
 }
 
 // What a server may not do. Those who ask meanwhile are told that nothing is known, and it is asked again 10 seconds later.

@@ -170,7 +170,7 @@ func TestCRLRolledBackIsRefused(t *testing.T) {
 
 // settled waits for the fetch that is due or runs.
 func settled(s *source, now time.Time) {
-	if f := s.refresh(context.Background(), now, 0); f != nil {
+	if f := s.refresh(context.Background(), now, [2]time.Duration{}, authority{}, false); f != nil {
 		_ = f.wait(context.Background())
 	}
 }

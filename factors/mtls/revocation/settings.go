@@ -13,6 +13,7 @@ const (
 	defaultTimeout = 3 * time.Second
 	maxTimeout     = 10 * time.Second
 	maxSources     = 8
+	minAge         = time.Minute
 	stepUpUntil    = 24 * time.Hour // how long what is too old passes with a further factor, if the policy does not say
 )
 
@@ -149,6 +150,11 @@ func (r reader) responder(w Written) error {
 }
 
 func (r reader) ages(w Written) error {
+	for key, age := range map[string]time.Duration{"max_age": w.MaxAge, "max_age_of_cas": w.MaxAgeOfCAs} {
+		if age != 0 && age < minAge {
+			return r.errorf(key, "is %v at the least: what is fetched needs some time", minAge)
+		}
+	}
 	if w.MaxAgeOfCAs > 0 && w.MaxAge == 0 {
 		return r.errorf("max_age_of_cas", "means nothing without max_age")
 	}

@@ -166,22 +166,26 @@ func (s *source) settle(now time.Time) error {
 	return wrong
 }
 
-// due reports whether the source is to be asked. The lock is held.
-func (s *source) due(now time.Time) bool {
-	return s.address != "" && s.flight == nil && (s.again.IsZero() || !now.Before(s.again) || now.Before(s.began))
+// due reports whether the source is to be asked: because it is time for that, or because a certificate of a CA does not
+// pass without and this may be where its lists are. The lock is held.
+func (s *source) due(now time.Time, by authority, needed bool) bool {
+	if s.again.IsZero() || !now.Before(s.again) || now.Before(s.began) {
+		return true
+	}
+	return needed && !now.Before(s.began.Add(retryEvery)) && (len(s.held) == 0 || len(s.held[by]) > 0)
 }
 
 // refresh begins a fetch if one is due. It outlives the caller who began it, for the sake of the others. It gives the one
 // that runs; nil: none does.
-func (s *source) refresh(ctx context.Context, now time.Time, maxAge time.Duration) *flight {
+func (s *source) refresh(ctx context.Context, now time.Time, maxAges [2]time.Duration, by authority, needed bool) *flight {
 	if s.address == "" {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.due(now) {
+	if s.flight == nil && s.due(now, by, needed) {
 		s.flight, s.began = &flight{make(chan struct{})}, now
-		go s.fly(context.WithoutCancel(ctx), now, maxAge, s.flight)
+		go s.fly(context.WithoutCancel(ctx), now, maxAges, s.flight)
 	}
 	return s.flight
 }
@@ -196,7 +200,7 @@ func (s *source) next() (at time.Time, ever bool) {
 	return s.again, s.address != ""
 }
 
-func (s *source) fly(ctx context.Context, now time.Time, maxAge time.Duration, f *flight) {
+func (s *source) fly(ctx context.Context, now time.Time, maxAges [2]time.Duration, f *flight) {
 	lists, err := s.keeper.web.lists(ctx, s.address)
 	if err == nil {
 		s.offer(lists)
@@ -206,7 +210,7 @@ func (s *source) fly(ctx context.Context, now time.Time, maxAge time.Duration, f
 	}
 	wait := retryEvery
 	if err == nil {
-		wait = s.keeper.ahead(lifetime(now, lists, maxAge))
+		wait = s.keeper.ahead(lifetime(now, lists, maxAges))
 		s.store(ctx)
 	}
 	s.mu.Lock()
@@ -235,11 +239,21 @@ func (s *source) hold(now time.Time, l *List, issuer *x509.Certificate) {
 	s.judge(now, authorityOf(factors.MarksOf(issuer)), held{l, issuer})
 }
 
-// lifetime is how long all of the lists are fresh.
-func lifetime(now time.Time, lists []*List, maxAge time.Duration) time.Duration {
+// lifetime is how long all of the lists are fresh for whomever they still are; of those that are fresh for nobody, how long
+// they may stay unasked for while nobody needs them.
+func lifetime(now time.Time, lists []*List, maxAges [2]time.Duration) time.Duration {
 	left := refreshEvery
 	for _, l := range lists {
-		left = min(left, l.freshUntil(maxAge).Sub(now))
+		var fresh time.Duration
+		for _, maxAge := range maxAges {
+			if d := l.freshUntil(maxAge).Sub(now); d > 0 && (fresh == 0 || d < fresh) {
+				fresh = d
+			}
+		}
+		if fresh == 0 {
+			fresh = nobodysEvery
+		}
+		left = min(left, fresh)
 	}
 	return left
 }
