@@ -278,7 +278,10 @@ func TestAddress(t *testing.T) {
 	// Nobody waits: the answer is fresh, and the server says nothing.
 	wantReason(t, check(checker, noon.Add(23*time.Minute), path), "")
 	<-began
-	wantReason(t, check(checker, noon.Add(24*time.Minute), path), "")
+	standing, err := checker.Check(context.Background(), noon.Add(24*time.Minute), path)
+	if err != nil || !standing.Until.Equal(noon.Add(24*time.Minute+time.Second)) {
+		t.Errorf("while it is fetched: until %v, %v", standing.Until.Sub(noon), err)
+	}
 	before := b.keeper.Generation()
 	running := checker.sources[0].refresh(context.Background(), noon.Add(24*time.Minute), [2]time.Duration{}, authority{}, false)
 	close(release)
@@ -319,6 +322,47 @@ func (c constant) Read(b []byte) (int, error) {
 		b[i] = byte(c)
 	}
 	return len(b), nil
+}
+
+// How long lists are fresh for whomever they still are.
+func TestLifetime(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	of := func(since, next time.Duration) *List {
+		l, err := ParseList(ca.List(mtlstest.List{ThisUpdate: noon.Add(-since), NextUpdate: noon.Add(next)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	const min, hour = time.Minute, time.Hour
+	for _, c := range []struct {
+		lists []*List
+		ages  [2]time.Duration
+		want  time.Duration
+	}{
+		{[]*List{of(0, 30*min)}, [2]time.Duration{}, 30 * min},
+		{[]*List{of(0, 30*hour)}, [2]time.Duration{}, refreshEvery},
+		{[]*List{of(0, 30*min), of(0, 20*min)}, [2]time.Duration{}, 20 * min},
+		{[]*List{of(5*min, 30*min)}, [2]time.Duration{10 * min, 20 * min}, 5 * min},
+		{[]*List{of(15*min, 30*min)}, [2]time.Duration{10 * min, 20 * min}, 5 * min},
+		{[]*List{of(25*min, 30*min)}, [2]time.Duration{10 * min, 20 * min}, nobodysEvery},
+		{[]*List{of(25*min, -min)}, [2]time.Duration{}, nobodysEvery},
+	} {
+		if got := lifetime(noon, c.lists, c.ages); got != c.want {
+			t.Errorf("%v: %v, want %v", c.ages, got, c.want)
+		}
+	}
+}
+
+// Nobody who is refused anyway waits for more.
+func TestRevokedWaitsForNothing(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	alice := ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf
+	s, release := newServer(t), make(chan struct{})
+	s.on("/crl", func(http.ResponseWriter, *http.Request) { <-release })
+	checker := newBench(t, Config{}).checker(Written{CRL: []string{s.URL + "/crl", file(t, ca.ListPEM(mtlstest.List{Revoked: []*x509.Certificate{alice}}))}})
+	wantReason(t, check(checker, noon, pathTo(ca, ca, alice)), factors.ReasonRevoked)
+	close(release)
 }
 
 // Instances do not all ask at the same moment.
