@@ -288,7 +288,7 @@ func joined(s []source) string {
 // when the program ends.
 func Kind() factors.Kind { return KindWith(revocation.New(revocation.Config{})) }
 
-// KindWith is Kind with a keeper of the program's own.
+// KindWith is Kind with a keeper of the program's own, which must not be nil.
 func KindWith(k *revocation.Keeper) factors.Kind { return kind{k} }
 
 type kind struct{ keeper *revocation.Keeper }

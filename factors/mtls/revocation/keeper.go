@@ -43,7 +43,7 @@ type Keeper struct {
 // place is where a factor's policy says that lists are.
 type place struct{ factor, path, address string }
 
-// New makes a keeper.
+// New makes a keeper, for the factors of one engine: what it has is kept by their names.
 func New(c Config) *Keeper {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
