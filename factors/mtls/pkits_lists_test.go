@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"testing"
 
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
 
@@ -54,7 +55,11 @@ func (p pkits) lists(c pkitsCase, trusted trust) error {
 	}
 	checker := revocation.New(revocation.Config{}).Checker("device", &revocation.Settings{Files: []revocation.File{{Lists: lists}}})
 	for _, path := range paths {
-		if _, err = checker.Check(context.Background(), pkitsTime, revocation.Path(path.chain, marksOf(path.chain))); err == nil {
+		var marks []factors.Marks
+		for _, c := range path.chain {
+			marks = append(marks, factors.MarksOf(c))
+		}
+		if _, err = checker.Check(context.Background(), pkitsTime, revocation.Path(path.chain, marks)); err == nil {
 			return nil
 		}
 	}
