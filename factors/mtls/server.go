@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +43,12 @@ type ServerConfig struct {
 	ClientCAs []string
 	Mode      Mode
 
+	// Hosts are the names (SNI, RFC 6066 section 3) whose connections are asked for other certificates than the rest, in lower
+	// case. A TLS session that was begun under one name is verified anew by the files of the name that it is resumed under.
+	// A browser may send requests for one host over a connection to another (RFC 9113 section 9.1.1): what is asked for here
+	// helps people to choose, and the policy's factors decide.
+	Hosts map[string]HostConfig
+
 	// One of Certificates and GetCertificate must be set, as in tls.Config.
 	Certificates   []tls.Certificate
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
@@ -50,7 +58,23 @@ type ServerConfig struct {
 	Now        func() time.Time // nil: time.Now
 
 	reload sync.Mutex
-	state  atomic.Pointer[tls.Config] // what new connections are made with
+	state  atomic.Pointer[serverState] // what new connections are made with
+}
+
+// HostConfig is what ServerConfig has for all other names, for one.
+type HostConfig struct {
+	ClientCAs []string
+	Mode      Mode
+}
+
+// serverState is a configuration for each name; that of "" is for all others.
+type serverState map[string]*tls.Config
+
+func (s serverState) of(name string) *tls.Config {
+	if c, ok := s[strings.ToLower(name)]; ok {
+		return c
+	}
+	return s[""]
 }
 
 // Errors of ServerConfig.
@@ -67,8 +91,8 @@ func (s *ServerConfig) TLS() (*tls.Config, error) {
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
-	outer := s.state.Load().Clone()
-	outer.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.state.Load(), nil }
+	outer := s.state.Load().of("").Clone()
+	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) { return s.state.Load().of(hello.ServerName), nil }
 	return outer, nil
 }
 
@@ -80,29 +104,57 @@ func (s *ServerConfig) Reload() error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	var pool *x509.CertPool
-	if len(s.ClientCAs) > 0 {
-		pool = x509.NewCertPool()
-	}
-	for _, file := range s.ClientCAs {
-		authorities, err := readAuthorities(file)
+	next := serverState{}
+	for name, host := range s.hosts() {
+		pool, err := poolOf(host.ClientCAs)
 		if err != nil {
 			return err
+		}
+		next[name] = s.config(name, host.Mode, pool)
+	}
+	s.state.Store(&next)
+	return nil
+}
+
+// hosts are the names with what is asked for under them; that of "" is for all others.
+func (s *ServerConfig) hosts() map[string]HostConfig {
+	all := map[string]HostConfig{"": {s.ClientCAs, s.Mode}}
+	maps.Copy(all, s.Hosts)
+	return all
+}
+
+func poolOf(files []string) (*x509.CertPool, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	for _, file := range files {
+		authorities, err := readAuthorities(file)
+		if err != nil {
+			return nil, err
 		}
 		for _, c := range authorities {
 			pool.AddCert(c)
 		}
 	}
-	s.state.Store(s.config(pool))
-	return nil
+	return pool, nil
 }
 
 func (s *ServerConfig) check() error {
+	for name, h := range s.hosts() {
+		switch {
+		case h.Mode < Request || h.Mode > Require:
+			return fmt.Errorf("mtls: mode %d is not known", h.Mode)
+		case h.Mode != Request && len(h.ClientCAs) == 0:
+			return ErrNoClientCAs
+		case name != strings.ToLower(name) || strings.HasSuffix(name, "."):
+			return fmt.Errorf("mtls: the host %q is written in lower case, without a dot at the end", name)
+		}
+	}
+	if _, ok := s.Hosts[""]; ok {
+		return errors.New("mtls: a host without a name")
+	}
 	switch {
-	case s.Mode < Request || s.Mode > Require:
-		return fmt.Errorf("mtls: mode %d is not known", s.Mode)
-	case s.Mode != Request && len(s.ClientCAs) == 0:
-		return ErrNoClientCAs
 	case len(s.Certificates) == 0 && s.GetCertificate == nil:
 		return ErrNoCertificate
 	case s.MinVersion != 0 && s.MinVersion < tls.VersionTLS12:
@@ -111,11 +163,11 @@ func (s *ServerConfig) check() error {
 	return nil
 }
 
-func (s *ServerConfig) config(pool *x509.CertPool) *tls.Config {
+func (s *ServerConfig) config(name string, mode Mode, pool *x509.CertPool) *tls.Config {
 	c := &tls.Config{
 		Certificates:   slices.Clone(s.Certificates),
 		GetCertificate: s.GetCertificate,
-		ClientAuth:     [...]tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert}[s.Mode],
+		ClientAuth:     [...]tls.ClientAuthType{tls.RequestClientCert, tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert}[mode],
 		ClientCAs:      pool,
 		MinVersion:     max(s.MinVersion, tls.VersionTLS12),
 		NextProtos:     slices.Clone(s.NextProtos),
@@ -124,26 +176,26 @@ func (s *ServerConfig) config(pool *x509.CertPool) *tls.Config {
 	if s.NextProtos == nil {
 		c.NextProtos = []string{"h2", "http/1.1"}
 	}
-	if s.Mode != Request {
-		c.VerifyConnection = func(cs tls.ConnectionState) error { return s.verifyResumed(cs) }
+	if mode != Request {
+		c.VerifyConnection = func(cs tls.ConnectionState) error { return s.verifyResumed(cs, name, mode) }
 	}
 	return c
 }
 
 // verifyResumed verifies the certificate of a resumed session against the CAs of today. crypto/tls carries over what the
 // first handshake verified, and a session ticket may come from a connection made under another configuration.
-func (s *ServerConfig) verifyResumed(cs tls.ConnectionState) error {
+func (s *ServerConfig) verifyResumed(cs tls.ConnectionState, name string, mode Mode) error {
 	if !cs.DidResume {
 		return nil
 	}
 	if len(cs.PeerCertificates) == 0 {
-		if s.Mode == Require {
+		if mode == Require {
 			return errResumed
 		}
 		return nil
 	}
 	options := x509.VerifyOptions{
-		Roots:         s.state.Load().ClientCAs,
+		Roots:         s.state.Load().of(name).ClientCAs,
 		Intermediates: x509.NewCertPool(),
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
