@@ -86,7 +86,7 @@ func TestHostsVerifyResumedSessionsByTheirOwnFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	chain := present(t, staff.Issue(mtlstest.Leaf{CN: "alice"}))
-	for name, good := range map[string]bool{"staff.example": true, "partner.example": false} {
+	for name, good := range map[string]bool{"staff.example": true, "STAFF.example": true, "partner.example": false, "Partner.example": false} {
 		c, err := config.GetConfigForClient(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil {
 			t.Fatal(err)
