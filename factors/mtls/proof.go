@@ -97,6 +97,9 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 	if why := found.fault(); why != "" {
 		return nil, factors.Reject(ReasonBadName, "%s", why)
 	}
+	if err := found.checkSPIFFE(); err != nil {
+		return nil, err
+	}
 	p := &proof{
 		by: v, leaf: leaf, marks: factors.MarksOf(leaf)}
 	var first error
