@@ -2,9 +2,11 @@ package mtls
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 )
@@ -71,3 +73,19 @@ func TestSPIFFEVectors(t *testing.T) {
 }
 
 type spiffeCase struct{ ID, Expected, Why string }
+
+// It matters to no rule that reads another name, and is held to the rules all the same.
+func TestSPIFFEThatNoRuleReads(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	f := newFixture(staffOf(ca)).factor(t, byCommonName)
+	for why, uris := range map[authn.Reason][]string{"": {"spiffe://corp.example/a"}, ReasonAmbiguous: {"spiffe://corp.example/a", "urn:b"}, ReasonBadName: {"spiffe://corp.example/a/."}} {
+		_, err := verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{CN: "alice", URIs: uris})), time.Now()))
+		wantReason(t, err, why)
+	}
+	for n, good := range map[int]bool{maxSPIFFE: true, maxSPIFFE + 1: false} {
+		id := "spiffe://corp.example/"
+		if _, err := parseSPIFFE(id + strings.Repeat("a", n-len(id))); (err == nil) != good {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+}
