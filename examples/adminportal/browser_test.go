@@ -424,6 +424,23 @@ func adminPages(t *testing.T, ctx context.Context, r *running) {
 }
 
 // The pages work with the names that a policy gives.
+// Going back after the session has ended shows nothing of it, though the browser has kept the page.
+func TestBrowserBack(t *testing.T) {
+	r := start(t, t.TempDir())
+	ctx, _ := chromium(t, r, r.p12("alice"))
+	do(t, ctx, chromedp.Navigate(r.url+"/enrol"), chromedp.SendKeys(chromedp.CSS("#code"), r.invited["alice"]), chromedp.Click(chromedp.CSS("#redeem")))
+	see(t, ctx, "Your passkey is ready")
+	signIn(t, ctx)
+	do(t, ctx, chromedp.Navigate(r.url+"/account"))
+	see(t, ctx, "This is your only passkey")
+	do(t, ctx, chromedp.Navigate(r.url+"/assets/icon.svg"))
+	r.ahead.Add(int64(20 * time.Minute)) // idle
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("history.back(), true")); err != nil {
+		t.Fatal(err)
+	}
+	see(t, ctx, "Sign in with a passkey")
+}
+
 func TestBrowserWithOtherNames(t *testing.T) {
 	data := t.TempDir()
 	r := start(t, data)

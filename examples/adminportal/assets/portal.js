@@ -2,6 +2,10 @@
 (() => {
   "use strict";
 
+  // Browsers keep pages to come back to, whatever Cache-Control says. One that is kept holds nothing, and is asked for anew.
+  addEventListener("pagehide", (event) => { if (event.persisted) document.body.replaceChildren(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
   const texts = {
     invalid_credential: "That was not accepted. Try again; if it happens twice, ask your administrator.",
     not_authenticated: "Your session has ended. Sign in again.",
