@@ -422,3 +422,16 @@ func TestWithPeerTakesAddressesOnly(t *testing.T) {
 		}
 	}
 }
+
+// Where the listener takes the PROXY protocol, an address that nobody vouches for is in no network.
+func TestAnAddressOfTheProxyProtocolIsNobodys(t *testing.T) {
+	w := newWorld(t)
+	cfg := withTrust(Rule{Addresses: networks("10.1.0.0/16")})
+	r := request(nginxOf(w.alice))
+	r.RemoteAddr = "10.1.0.1:1000"
+	wantTrust(t, build(t, cfg).See(r), "address [10.1.0.0/16]")
+	cfg.ProxyProtocol = true
+	r = request(nginxOf(w.alice))
+	r.RemoteAddr = "10.1.0.1:1000"
+	wantStranger(t, build(t, cfg).See(r))
+}
