@@ -95,7 +95,7 @@ func (s *Session) credentialsGood(ctx context.Context, subject authn.Subject, ev
 		if !ok {
 			return authn.ReasonNotOnOffer, nil
 		}
-		if v, ok := f.(factors.Vouched); ok && !v.Vouches(ev, false) {
+		if !vouches(f, ev, false) {
 			return authn.ReasonNotOnOffer, nil
 		}
 		if _, enrolled := f.(factors.Enroller); !enrolled || ev.Ambient {
@@ -153,10 +153,7 @@ func (s *Session) AllowsDevice(want ...authn.Requirement) error {
 }
 
 func (s *Session) allows(p authn.Principal, want []authn.Requirement) error {
-	if err := s.allowsOn(policy.Query{Route: s.req.Route}, p, want); err != nil {
-		return err
-	}
-	return s.meets(p, s.further)
+	return s.allowsOn(policy.Query{Route: s.req.Route}, p, want, s.further)
 }
 
 // person is the principal for calls about the person's own session and credentials. They belong to no route of the
@@ -166,27 +163,11 @@ func (s *Session) person() (authn.Principal, error) {
 	if !ok {
 		return p, ErrNotAuthenticated
 	}
-	if err := s.allowsOn(policy.Query{AnyRoute: true}, p, nil); err != nil {
-		return p, err
-	}
-	return p, s.meets(p, s.further)
+	return p, s.allowsOn(policy.Query{AnyRoute: true}, p, s.further)
 }
 
-// meets holds a principal to requirements.
-func (s *Session) meets(p authn.Principal, want []authn.Requirement) error {
-	if len(want) == 0 {
-		return nil
-	}
-	evidence := s.counted(p)
-	for _, w := range want {
-		if !w.MetBy(evidence, s.now) {
-			return &InsufficientError{w}
-		}
-	}
-	return nil
-}
-
-func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requirement) error {
+// allowsOn holds a principal to the policy, and then to requirements, in order.
+func (s *Session) allowsOn(q policy.Query, p authn.Principal, wants ...[]authn.Requirement) error {
 	q.Tenant, q.Device, q.EachRequest = p.Subject.Tenant, p.Method.On, p.Method.EachRequest
 	if of := s.req.Origin.Tenant; of != "" && of != p.Subject.Tenant {
 		return ErrNotAuthenticated // the host is another tenant's
@@ -200,9 +181,11 @@ func (s *Session) allowsOn(q policy.Query, p authn.Principal, want []authn.Requi
 			return &InsufficientError{floor}
 		}
 	}
-	for _, w := range want {
-		if !w.MetBy(evidence, s.now) {
-			return &InsufficientError{w}
+	for _, want := range wants {
+		for _, w := range want {
+			if !w.MetBy(evidence, s.now) {
+				return &InsufficientError{w}
+			}
 		}
 	}
 	return nil
@@ -239,7 +222,12 @@ func (s *Session) counted(p authn.Principal) []authn.Evidence {
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(e authn.Evidence) bool {
 		f, ok := s.rt.factors[e.Factor]
-		v, vouched := f.(factors.Vouched)
-		return !ok || vouched && !v.Vouches(e, false)
+		return !ok || !vouches(f, e, false)
 	})
+}
+
+// vouches reports whether whoever a factor relies on may still be relied on. Most rely on nobody.
+func vouches(f factors.Factor, e authn.Evidence, newcomer bool) bool {
+	v, ok := f.(factors.Vouched)
+	return !ok || v.Vouches(e, newcomer)
 }

@@ -480,7 +480,7 @@ func (s *Session) verifyAnswer(ctx context.Context, l authn.Login, c authn.Chall
 		return fail(&factors.Rejection{Reason: why})
 	}
 	if v.Provision != nil {
-		if f, ok := s.engine.current.Load().factors[c.Factor].(factors.Vouched); ok && !f.Vouches(v.Evidence, true) {
+		if !vouches(s.engine.current.Load().factors[c.Factor], v.Evidence, true) {
 			return fail(&factors.Rejection{Reason: factors.ReasonUserUnknown})
 		}
 		why, err := s.provision(ctx, l, &v)

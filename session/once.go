@@ -30,19 +30,12 @@ func (e *ProofError) Unwrap() error { return ErrInvalidCredential }
 // *s belongs to one request. Where it is handed in again, as by a second guard on the same route, a proof of possession that
 // the request has spent already is not spent twice; never hand in that of another request.
 func (e *Engine) OnceIn(ctx context.Context, s *Session, req Request) error {
-	spent := s.spent
-	if spent == nil {
-		spent = map[string]bool{}
+	*s = Session{engine: e, rt: e.current.Load(), req: req, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, hidden: true, once: true, spent: s.spent}
+	if req.Carried.Token != "" || req.Carried.Proof != "" {
+		ctx = context.WithValue(ctx, spentKey{}, &s.spent)
 	}
-	*s = Session{engine: e, rt: e.current.Load(), req: req, now: e.now(), stored: authn.Guest{}, state: authn.Guest{}, hidden: true, once: true, spent: spent}
-	ctx = context.WithValue(ctx, spentKey{}, spent)
-	if s.needsCertificate() {
-		for _, m := range s.rt.policy.Methods {
-			if m.EachRequest && req.Carried.Token != "" {
-				s.seldom(ctx, authn.Login{Method: m.Method}, m.Steps[0].AnyOf[0].Name, ReasonWithoutCertificate)
-				break
-			}
-		}
+	if m, all := s.wantsCertificate(); all {
+		_, _ = s.withItsCertificate(ctx, authn.Login{Method: m})
 		return ErrCertificateRequired
 	}
 	tenant := req.Origin.Tenant
@@ -78,24 +71,27 @@ func (e *Engine) Once(ctx context.Context, req Request) (*Session, error) {
 	return s, e.OnceIn(ctx, s, req)
 }
 
-// spentKey is the context's key of what a request has used.
+// spentKey is the context's key of what a request has used: a *[]string, the ids.
 type spentKey struct{}
 
-// needsCertificate reports whether the request has no certificate, and every method that runs on each request asks for one.
-func (s *Session) needsCertificate() bool {
+// wantsCertificate reports whether the request has no certificate, and every method that runs on each request asks for one:
+// then no token is looked at. The method is the first of them.
+func (s *Session) wantsCertificate() (first authn.Method, all bool) {
 	if s.req.Peer.Present() || s.req.PeerRefused != nil {
-		return false
+		return first, false
 	}
-	some := false
 	for _, m := range s.rt.policy.Methods {
 		if !m.EachRequest {
 			continue
 		}
-		if some = true; m.TokenAlone || !slices.ContainsFunc(m.Steps, authn.Step.Certificate) {
-			return false
+		if m.TokenAlone || !slices.ContainsFunc(m.Steps, authn.Step.Certificate) {
+			return first, false
+		}
+		if !all {
+			first, all = m.Method, true
 		}
 	}
-	return some
+	return first, all
 }
 
 // nothingOffered is the answer where no method is on offer: whoever named no tenant may be of one that has some.
@@ -260,13 +256,13 @@ type once struct{ store Ledger }
 
 // Use implements factors.Once.
 func (o once) Use(ctx context.Context, id string, until time.Time) (bool, error) {
-	spent, _ := ctx.Value(spentKey{}).(map[string]bool)
-	if spent[id] {
+	spent, carries := ctx.Value(spentKey{}).(*[]string)
+	if carries && slices.Contains(*spent, id) {
 		return true, nil // by this very request
 	}
 	err := o.store.Spend(ctx, "factor:"+id, until)
-	if err == nil && spent != nil {
-		spent[id] = true
+	if err == nil && carries {
+		*spent = append(*spent, id)
 	}
 	if errors.Is(err, ErrSpent) {
 		return false, nil
@@ -307,7 +303,7 @@ func (l live) SessionLive(ctx context.Context, now time.Time, tenant, user, id s
 			continue
 		}
 		as := &Session{engine: l.engine, rt: l.engine.current.Load(), now: now}
-		if as.allowsOn(policy.Query{AnyRoute: true}, p, nil) != nil {
+		if as.allowsOn(policy.Query{AnyRoute: true}, p) != nil {
 			return false, nil
 		}
 		st, err := l.engine.standings.of(ctx, now, p.Subject)
@@ -336,21 +332,9 @@ func (s *Session) Grant(ctx context.Context) (authn.Principal, error) {
 	}
 	p.Names.User = u.Name // a token names them as they are called now: the name that they had may be another's
 	if a, ok := s.state.(authn.Authenticated); ok {
-		if device, ok := a.Device(); ok { // the person falls with it
-			for _, at := range append([]time.Time{device.Deadline}, expiries(device)...) {
-				if !at.IsZero() && at.Before(p.Deadline) {
-					p.Deadline = at
-				}
-			}
+		if device, ok := a.Device(); ok && device.Deadline.Before(p.Deadline) {
+			p.Deadline = device.Deadline // the person falls with it
 		}
 	}
 	return p, nil
-}
-
-func expiries(p authn.Principal) []time.Time {
-	var all []time.Time
-	for _, e := range p.All() {
-		all = append(all, e.Expires)
-	}
-	return all
 }

@@ -54,8 +54,8 @@ type Session struct {
 	ended  bool   // the row ended: the cookie is worth nothing
 	// further is what is wanted besides, because something that the state rests on proves less on this request.
 	further []authn.Requirement
-	once    bool            // it is that of a request authenticated by itself: nothing can be done with it
-	spent   map[string]bool // what this request has used of what is used once
+	once    bool     // it is that of a request authenticated by itself: nothing can be done with it
+	spent   []string // ids of what this request has used of what is used once
 }
 
 // Open reads the session of a request: one read of the store, once a second another two to see whether its user is in good

@@ -22,7 +22,7 @@ func (s *Session) StepUp(ctx context.Context, want authn.Requirement) error {
 	if !ok {
 		return ErrNotAuthenticated
 	}
-	if err := s.allowsOn(policy.Query{AnyRoute: true}, p, nil); err != nil {
+	if err := s.allowsOn(policy.Query{AnyRoute: true}, p); err != nil {
 		return err
 	}
 	steps, err := s.stepsFor(p, want)
