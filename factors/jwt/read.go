@@ -128,13 +128,7 @@ func choice[T ~string](s *policy.Section, key, value string, allowed ...T) (T, e
 		return allowed[0], nil
 	}
 	if !slices.Contains(allowed, T(value)) {
-		var words []string
-		for _, a := range allowed {
-			if a != "" {
-				words = append(words, string(a))
-			}
-		}
-		return "", s.Errorf(key, "must be one of: %s", strings.Join(words, ", "))
+		return "", s.Errorf(key, "must be one of: %s", elsewhere.Words(allowed))
 	}
 	return T(value), nil
 }

@@ -73,10 +73,13 @@ func exchangeFailed(ctx context.Context, err error) error {
 // oursErrors say that this client is not set up at the provider as the policy has it: the caller can do nothing about it.
 var oursErrors = []string{"invalid_client", "unauthorized_client", "unsupported_grant_type", "temporarily_unavailable", "server_error"}
 
+// lookAtClient is what an operator is told where a provider does not know this client.
+const lookAtClient = ": are client_id, client_auth and the secret or key as the provider has them?"
+
 // providerSays repeats an error code that is known.
 func providerSays(code string) error {
 	if code == "invalid_client" {
-		code += ": are client_id, client_auth and the secret or key as the provider has them?"
+		code += lookAtClient
 	}
 	return fmt.Errorf("oauth: the provider answered %s", code)
 }

@@ -62,7 +62,7 @@ func (p *provider) notPushed(status int, body []byte, redirect string) error {
 	look := ""
 	switch {
 	case status == http.StatusUnauthorized || said.Error == "invalid_client":
-		look = ": are client_id, client_auth and the secret or key as the provider has them?"
+		look = lookAtClient
 	case status == http.StatusBadRequest:
 		look = fmt.Sprintf(": is the redirect URI %s registered for the client %s?", redirect, p.client.id)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
@@ -217,14 +216,9 @@ func (r reader) oneOf(key, value string, allowed ...string) (string, error) {
 		return allowed[0], nil
 	}
 	if !slices.Contains(allowed, value) {
-		return "", r.errorf(key, "must be one of: %s", strings.Join(shown(allowed), ", "))
+		return "", r.errorf(key, "must be one of: %s", elsewhere.Words(allowed))
 	}
 	return value, nil
-}
-
-// shown are the words that can be written.
-func shown(words []string) []string {
-	return slices.DeleteFunc(slices.Clone(words), func(s string) bool { return s == "" })
 }
 
 // onOff reads off, the default, or on.

@@ -95,3 +95,14 @@ func TenantOf(r factors.Request, own string, why authn.Reason, theirs string) (s
 	}
 	return tenant, nil
 }
+
+// Words are those that a setting takes, to be told to whoever wrote another. Empty ones cannot be written.
+func Words[T ~string](allowed []T) string {
+	var words []string
+	for _, w := range allowed {
+		if w != "" {
+			words = append(words, string(w))
+		}
+	}
+	return strings.Join(words, ", ")
+}
