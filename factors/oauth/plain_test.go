@@ -22,11 +22,12 @@ func newPlainBench(t testing.TB, more string) *bench {
 	b := benchOf(t, p, "kind: oauth2\nissuer: "+p.issuer+"\nauthorization_endpoint: "+p.issuer+"/authorize\ntoken_endpoint: "+p.issuer+
 		"/token\nuserinfo_endpoint: "+p.issuer+"/userinfo\nsubject: id\nclient_id: portal\nclient_secret: { file: secret }\nca: ca.pem\n"+more, nil)
 	p.handle["/userinfo"] = func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.Header.Get("Authorization"), "Bearer access-") {
+		sub, ok := p.whose(r)
+		if !ok {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		all := map[string]any{"id": p.sub, "login": "alice", "name": "Alice Example"}
+		all := map[string]any{"id": sub, "login": "alice", "name": "Alice Example"}
 		if p.userinfo != nil {
 			all = p.userinfo
 		}

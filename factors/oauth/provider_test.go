@@ -54,6 +54,7 @@ type provider struct {
 	last   *http.Request // to the token endpoint, or that of pushed requests
 	form   url.Values    // of it
 	pushed map[string]url.Values
+	access map[string]string // whose an access token is
 
 	sub      string
 	metadata func(map[string]any)
@@ -66,7 +67,7 @@ type provider struct {
 }
 
 func newProvider(t testing.TB) *provider {
-	p := &provider{t: t, grants: map[string]url.Values{}, calls: map[string]int{}, pushed: map[string]url.Values{}, handle: map[string]http.HandlerFunc{}, sub: "alice-at-acme"}
+	p := &provider{t: t, grants: map[string]url.Values{}, calls: map[string]int{}, pushed: map[string]url.Values{}, access: map[string]string{}, handle: map[string]http.HandlerFunc{}, sub: "alice-at-acme"}
 	p.signer = newSigner(t, "one")
 	p.known = []signer{p.signer}
 	p.server = httptest.NewTLSServer(http.HandlerFunc(p.serve))
@@ -85,6 +86,14 @@ func (p *provider) called(path string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.calls[path]
+}
+
+// whose is the subject that an access token was given out for.
+func (p *provider) whose(r *http.Request) (sub string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sub, ok = p.access[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	return sub, ok
 }
 
 func (p *provider) serve(w http.ResponseWriter, r *http.Request) {
@@ -199,6 +208,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	access := "access-" + rand.Text()
+	p.access[access] = asked.Get("sub")
 	claims := map[string]any{"sub": asked.Get("sub"), "nonce": asked.Get("nonce"), "at_hash": atHash(access), "auth_time": now.Add(-time.Minute).Unix(),
 		"sid": "session-1", "name": "Alice Example", "email": "alice@acme.example", "email_verified": true, "groups": []string{"staff", "admins"}}
 	if p.claims != nil {
