@@ -1,6 +1,9 @@
 package terminator
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 func TestTheClientIsTheLastHopThatIsNoProxy(t *testing.T) {
 	const name = "X-Forwarded-For"
@@ -54,5 +57,17 @@ func TestTheClientOfARefusedRequestIsNamed(t *testing.T) {
 	wantRejection(t, seen.Refused, ReasonMissing)
 	if seen.Client.String() != "203.0.113.7" {
 		t.Errorf("client %v", seen.Client)
+	}
+}
+
+// Forwarded (RFC 7239) is no list of addresses: read as one it would make the terminator the client of everybody, and one
+// visitor's failures would be everybody's.
+func TestForwardedIsNoListOfAddresses(t *testing.T) {
+	for _, name := range []string{"Forwarded", "forwarded"} {
+		c := config(Nginx)
+		c.Client.Header = name
+		if _, err := New(c); !errors.Is(err, errForwarded) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

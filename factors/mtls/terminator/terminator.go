@@ -39,7 +39,10 @@ func New(c Config) (*Terminator, error) {
 	return t, nil
 }
 
-var errProxies = errors.New("proxies of the client, and no header with addresses")
+var (
+	errProxies   = errors.New("proxies of the client, and no header with addresses")
+	errForwarded = errors.New("Forwarded has pairs (RFC 7239 section 4) and no addresses alone: have the terminator send X-Forwarded-For")
+)
 
 func newTerminator(c Config) (*Terminator, error) {
 	if err := c.check(); err != nil {
@@ -94,6 +97,9 @@ func (t *Terminator) takeClient() error {
 	var err error
 	if t.client.Header, err = canonical(t.client.Header); err != nil {
 		return err
+	}
+	if t.client.Header == "Forwarded" {
+		return errForwarded
 	}
 	if exact, alias := t.names.is(t.client.Header); exact || alias {
 		return fmt.Errorf("%q: %w", t.client.Header, errSameHeader)

@@ -40,7 +40,8 @@ func (n *names) removeAll(r *http.Request, exact, alias bool) (announced bool) {
 			delete(r.Header, n.list[i].exact)
 		}
 	}
-	if len(r.Trailer) == 0 && !slices.Contains(r.TransferEncoding, "chunked") {
+	// Over HTTP/3 nothing says beforehand whether a trailer comes.
+	if len(r.Trailer) == 0 && !slices.Contains(r.TransferEncoding, "chunked") && r.ProtoMajor < 3 {
 		return false
 	}
 	exact, alias = n.scan(r.Trailer)

@@ -158,6 +158,48 @@ func TestTrailersAreRemoved(t *testing.T) {
 	})
 }
 
+// late is a body that brings a trailer when it ends, as HTTP/3 does: nothing of the request says beforehand that there is one.
+type late struct{ request *http.Request }
+
+func (b late) Read([]byte) (int, error) {
+	b.end()
+	return 0, io.EOF
+}
+
+func (b late) Close() error {
+	b.end()
+	return nil
+}
+
+func (b late) end() {
+	b.request.Trailer = http.Header{"X-Ssl-Client-Cert": {"forged"}, "X-Sum": {"1"}}
+}
+
+func TestTrailersThatNothingAnnouncesAreRemoved(t *testing.T) {
+	for name, end := range map[string]func(io.ReadCloser) error{
+		"read":   func(b io.ReadCloser) error { _, err := io.ReadAll(b); return err },
+		"closed": io.ReadCloser.Close,
+	} {
+		r := request(nil)
+		r.RemoteAddr, r.Method, r.Proto, r.ProtoMajor, r.ProtoMinor, r.ContentLength = "203.0.113.9:1", http.MethodPost, "HTTP/3.0", 3, 0, -1
+		r.Body = late{r}
+		builtFor(t, Nginx).See(r)
+		if err := end(r.Body); err != nil || len(r.Trailer) != 1 || r.Trailer.Get("X-Sum") != "1" {
+			t.Errorf("%s: left is %v, %v", name, r.Trailer, err)
+		}
+	}
+}
+
+// What is announced is gone before the body is read.
+func TestAnnouncedTrailersAreRemovedAtOnce(t *testing.T) {
+	r := request(nil)
+	r.Trailer = http.Header{"X-Ssl-Client-Cert": nil, "X_ssl_client_verify": nil, "X-Sum": nil}
+	builtFor(t, Nginx).See(r)
+	if _, kept := r.Trailer["X-Sum"]; !kept || len(r.Trailer) != 1 {
+		t.Errorf("left is %v", r.Trailer)
+	}
+}
+
 func TestTheTerminatorsOwnCertificate(t *testing.T) {
 	w := newWorld(t)
 	proxies := mtlstest.NewCA(t, "Proxies")
@@ -246,6 +288,31 @@ func TestTheTerminatorsCertificateRunsOut(t *testing.T) {
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{own.Leaf}}
 		wantStranger(t, front.See(r))
 	})
+}
+
+// The terminator's certificate is good no longer than the CAs above it.
+func TestTheCAOfTheTerminatorRunsOut(t *testing.T) {
+	w := newWorld(t)
+	now := time.Now()
+	proxies := mtlstest.NewCA(t, "Proxies")
+	issuing := proxies.IntermediateFrom(mtlstest.Leaf{CN: "Proxies of today", NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour)})
+	own := issuing.Issue(mtlstest.Leaf{URIs: []string{"spiffe://corp.example/nginx"}})
+	if !own.Leaf.NotAfter.After(issuing.Certificate.NotAfter) {
+		t.Fatal("the certificate ends before its CA")
+	}
+	c := withTrust(Rule{Identity: &Identity{CAs: proxies.Pool(), IDs: []string{"spiffe://corp.example/nginx"}}})
+	c.Now = func() time.Time { return now }
+	front := build(t, c)
+	see := func() peer.Seen {
+		r := request(nginxOf(w.alice))
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: mtlstest.Chain(t, own)}
+		return front.See(r)
+	}
+	wantTrust(t, see(), "certificate spiffe://corp.example/nginx")
+	now = issuing.Certificate.NotAfter.Add(time.Second)
+	wantStranger(t, see())
+	now = issuing.Certificate.NotBefore.Add(-time.Second)
+	wantStranger(t, see())
 }
 
 func TestTheSecretOfTheTerminator(t *testing.T) {
