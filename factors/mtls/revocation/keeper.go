@@ -69,7 +69,7 @@ func (k *Keeper) sourcesOf(factor string, places []place) []*source {
 	for _, p := range places {
 		s := k.sources[p]
 		if s == nil {
-			s = &source{keeper: k, factor: factor, address: p.address, held: map[authority][]held{}}
+			s = &source{keeper: k, factor: factor, address: p.address, reading: make(chan struct{}, 1), held: map[authority][]held{}}
 			k.sources[p] = s
 		}
 		wanted[p] = true

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"io"
 	"math/big"
@@ -459,5 +460,44 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 	if a.of("device", Subject{Marks: factors.Marks{Serial: [32]byte{9}}}) != nil || a.known("other", inUse) != nil {
 		t.Error("nothing was asked there")
+	}
+}
+
+// An answer that was made later than now is refused, whatever it says of its own time.
+func TestAnAnswerOfTheFutureIsRefused(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	path := pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
+	s := newServer(t)
+	early := noon.Add(-time.Hour)
+	s.says(t, "/ocsp", said{issuer: ca, this: early.Add(-time.Minute), next: noon.Add(time.Hour)})
+	err := check(newBench(t, Config{}).checker(Written{OCSP: s.URL + "/ocsp", Required: "leaf"}), early, path)
+	wantReason(t, err, ReasonUnavailable)
+	wantCause(t, err, ReasonNotYet)
+}
+
+func TestCriticalExtensionsOfAnAnswer(t *testing.T) {
+	unknown := pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: []byte{5, 0}}
+	if err := (asked{}).checkExtensions([]pkix.Extension{unknown}); err != nil {
+		t.Errorf("not critical: %v", err)
+	}
+	unknown.Critical = true
+	if f := faultOf((asked{}).checkExtensions([]pkix.Extension{unknown})); f == nil || f.Reason != ReasonUnsupported {
+		t.Errorf("critical: %v", f)
+	}
+}
+
+// Whoever remembers that a certificate was good learns that this is over.
+func TestAnAnswerThatRevokesIsNews(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	path := pathTo(ca, ca, ca.Issue(mtlstest.Leaf{CN: "alice"}).Leaf)
+	s, b := newServer(t), newBench(t, Config{})
+	checker := b.checker(Written{OCSP: s.URL + "/ocsp", Required: "leaf"})
+	s.says(t, "/ocsp", said{issuer: ca})
+	wantReason(t, check(checker, noon, path), "")
+	before := b.keeper.Generation()
+	s.says(t, "/ocsp", said{issuer: ca, status: ocsp.Revoked, this: noon.Add(time.Hour)})
+	wantReason(t, check(checker, noon.Add(time.Hour), path), factors.ReasonRevoked)
+	if b.keeper.Generation() == before {
+		t.Error("nothing new is known")
 	}
 }

@@ -25,12 +25,14 @@ const (
 type source struct {
 	keeper  *Keeper
 	factor  string
-	address string // empty: lists are offered by the policy
+	address string        // empty: lists are offered by the policy
+	reading chan struct{} // whoever reads the store; of size one
 
 	mu      sync.Mutex
 	held    map[authority][]held // by issuer, whose key signed them; the slices are never changed
 	offered []*offer
-	loaded  bool
+	loaded  bool      // from the store
+	reread  time.Time // when to try that again
 	again   time.Time // when it is to be asked again; zero: it was not asked yet
 	began   time.Time
 	failed  error // why the last fetch failed, or brought nothing that can be used; nil: it did not
@@ -59,7 +61,9 @@ func (s *source) about(ctx context.Context, now time.Time, c Subject) ([]held, e
 		lists, wrong, _ := s.look(now, c)
 		return lists, wrong
 	}
-	s.load(ctx, now)
+	if err := s.load(ctx, now); err != nil {
+		return nil, err
+	}
 	lists, wrong, taken := s.look(now, c)
 	if taken {
 		s.store(ctx)

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 )
 
 // Store keeps fetched lists for the next start: a server of lists that is down then keeps nobody out, and no older list is
@@ -33,7 +35,10 @@ type Folder string
 const maxStored = 4 * MaxList
 
 // Load implements [Store].
-func (f Folder) Load(_ context.Context, name string) ([]byte, error) {
+func (f Folder) Load(ctx context.Context, name string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	file, err := os.Open(f.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -53,7 +58,10 @@ func (f Folder) Load(_ context.Context, name string) ([]byte, error) {
 }
 
 // Save implements [Store].
-func (f Folder) Save(_ context.Context, name string, value []byte) error {
+func (f Folder) Save(ctx context.Context, name string, value []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := f.save(f.path(name), value); err != nil {
 		return fmt.Errorf("revocation: %w", err)
 	}
@@ -87,56 +95,84 @@ func (f Folder) path(name string) string {
 // storedAs names a source in the store.
 func (s *source) storedAs() string { return s.factor + "\n" + s.address }
 
-// load takes in what the store has, once, before anything is fetched.
-func (s *source) load(ctx context.Context, now time.Time) {
-	if s.keeper.config.Store == nil {
-		return
+// load takes in what the store has, once, before anything is looked up: nobody goes on without what is being read. A store
+// that fails is asked again later. It errs only when ctx ends meanwhile.
+func (s *source) load(ctx context.Context, now time.Time) error {
+	if s.keeper.config.Store == nil || !s.unread(now) {
+		return nil
 	}
-	s.mu.Lock()
-	loaded := s.loaded
-	s.loaded = true
-	s.mu.Unlock()
-	if loaded {
-		return
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	case <-ctx.Done():
+		return fmt.Errorf("revocation: %w", ctx.Err())
 	}
+	if !s.unread(now) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), elsewhere.TotalTime) // it is for the others too
+	defer cancel()
 	b, err := s.keeper.config.Store.Load(ctx, s.storedAs())
-	if err == nil {
+	loaded := err == nil
+	if loaded {
 		err = s.restore(now, b)
 	}
 	if err != nil {
 		s.keeper.count(s.factor, ReasonNotStored)
 	}
-}
-
-// restore reads pairs of a CA and a list of its.
-func (s *source) restore(now time.Time, b []byte) error {
-	var issuer *x509.Certificate
-	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		var err error
-		if block.Type == "CERTIFICATE" {
-			issuer, err = x509.ParseCertificate(block.Bytes)
-		} else if issuer == nil {
-			err = fault(ReasonMalformed, "a stored list without its issuer")
-		} else {
-			var l *List
-			if l, err = ParseList(block.Bytes); err == nil {
-				s.hold(now, l, issuer)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded, s.reread = loaded, now.Add(retryEvery)
 	return nil
 }
 
-// store saves what is held.
+// unread reports whether the store is to be asked.
+func (s *source) unread(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.loaded && !now.Before(s.reread)
+}
+
+// restore reads pairs of a CA and a list of its. What is damaged is passed over, so that it takes nothing else with it.
+func (s *source) restore(now time.Time, b []byte) (wrong error) {
+	var issuer *x509.Certificate
+	rest := b
+	for block, more := pem.Decode(rest); block != nil; block, more = pem.Decode(rest) {
+		rest = more
+		if block.Type == "CERTIFICATE" {
+			var err error
+			if issuer, err = x509.ParseCertificate(block.Bytes); err != nil {
+				issuer, wrong = nil, err
+			}
+			continue
+		}
+		l, err := ParseList(block.Bytes)
+		switch {
+		case err != nil:
+			wrong = err
+		case issuer == nil:
+			wrong = fault(ReasonMalformed, "a stored list without its issuer")
+		default:
+			s.hold(now, l, issuer)
+		}
+	}
+	if len(bytes.TrimSpace(rest)) > 0 {
+		wrong = fault(ReasonMalformed, "what was stored is damaged")
+	}
+	return wrong
+}
+
+// store saves what is held, unless the store may have something newer that it did not give yet.
 func (s *source) store(ctx context.Context) {
 	if s.keeper.config.Store == nil {
 		return
 	}
 	var all []held
 	s.mu.Lock()
+	if !s.loaded {
+		s.mu.Unlock()
+		return
+	}
 	for _, lists := range s.held {
 		all = append(all, lists...)
 	}
