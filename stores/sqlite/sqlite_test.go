@@ -17,6 +17,7 @@ import (
 
 	sqlite3 "modernc.org/sqlite"
 
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/stores/storetest"
 )
@@ -37,6 +38,25 @@ func opened(t *testing.T, path string) *Store {
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) session.Store { return opened(t, filepath.Join(t.TempDir(), "store.db")) })
+}
+
+func TestLists(t *testing.T) {
+	storetest.RunLists(t, func(t *testing.T) revocation.Store { return opened(t, filepath.Join(t.TempDir(), "store.db")).Lists() })
+}
+
+func TestListsAreThereAfterARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	s := opened(t, path)
+	if err := s.Lists().Save(t.Context(), "device\nhttp://crl.example", []byte("a list")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := opened(t, path).Lists().Load(t.Context(), "device\nhttp://crl.example")
+	if err != nil || string(got) != "a list" {
+		t.Errorf("%q, %v", got, err)
+	}
 }
 
 func TestDurable(t *testing.T) {
