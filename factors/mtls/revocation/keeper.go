@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/sallyport-auth/sallyport/authn"
 )
 
@@ -18,6 +20,9 @@ type Config struct {
 	// Observe, if set, is told of every outcome: what was found about a path, and what was wrong with a list or an answer.
 	// It is called by many goroutines, with requests waiting. What a connection remembers is not found anew, and not told.
 	Observe func(Outcome)
+	// Meters count the same, as the counter sallyport.revocation.outcomes with the attributes sallyport.factor and
+	// sallyport.reason. nil: those of otel.GetMeterProvider, which count nothing unless the program sets them.
+	Meters metric.MeterProvider
 	// Transport reaches servers of lists and responders; nil: with time limits, through no proxy.
 	Transport http.RoundTripper
 }
@@ -32,6 +37,7 @@ type Outcome struct {
 // ends within 10 seconds, and no other. It is safe for concurrent use.
 type Keeper struct {
 	config     Config
+	meter      *meter
 	web        *web
 	answers    answers
 	generation atomic.Uint64 // grows with every list that is taken in and every certificate found revoked
@@ -48,15 +54,17 @@ func New(c Config) *Keeper {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	return &Keeper{config: c, web: newWeb(c.Transport), sources: map[place]*source{}}
+	return &Keeper{config: c, meter: newMeter(c.Meters), web: newWeb(c.Transport), sources: map[place]*source{}}
 }
 
 // Generation grows whenever something may have become revoked. Whoever remembers what [Checker.Check] said asks again then.
 func (k *Keeper) Generation() uint64 { return k.generation.Load() }
 
 func (k *Keeper) count(factor string, why authn.Reason) {
+	o := Outcome{factor, why}
+	k.meter.add(o)
 	if k.config.Observe != nil {
-		k.config.Observe(Outcome{factor, why})
+		k.config.Observe(o)
 	}
 }
 
