@@ -39,6 +39,15 @@ type Denials interface {
 	Denied(ctx context.Context, now time.Time, tenant string, m Marks) (bool, error)
 }
 
+// DenialsVersion is for a list that can tell when its answers may have changed, so that a factor need not ask it about every
+// certificate again.
+type DenialsVersion interface {
+	Denials
+	// DenialsVersion names the list as it is at a time: whatever was found under one version stays true as long as it is the
+	// version. ok is false where that is not known without reading the list; then [Denials] is asked. It costs next to nothing.
+	DenialsVersion(now time.Time) (version uint64, ok bool)
+}
+
 // Marks are what a certificate is found on the list by. A session keeps those of the certificate that it was won with, so
 // that a denial of that one is found after it was renewed.
 type Marks struct {

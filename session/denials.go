@@ -24,6 +24,7 @@ type denials struct {
 	turn    chan struct{} // whoever reads the store; of size one
 	mu      sync.Mutex    // for putting a list in force, and for changes
 	changes uint64        // made here
+	lists   atomic.Uint64 // read so far
 	trials  atomic.Int64  // denials that are being tried, each in the context of one request alone
 }
 
@@ -38,6 +39,7 @@ func (d *denials) try(ctx context.Context, entry factors.Denial, ask func(contex
 }
 
 type denialList struct {
+	version uint64
 	entries map[denialMark]time.Time // when each was made
 	read    time.Time
 }
@@ -78,6 +80,15 @@ func (d *denials) Denied(ctx context.Context, now time.Time, tenant string, m fa
 		}
 	}
 	return false, nil
+}
+
+// DenialsVersion implements factors.DenialsVersion. While a denial is tried there is none.
+func (d *denials) DenialsVersion(now time.Time) (uint64, bool) {
+	l := d.list.Load()
+	if !l.fresh(now) || d.trials.Load() > 0 {
+		return 0, false
+	}
+	return l.version, true
 }
 
 // TokenDenied implements factors.TokenDenials.
@@ -126,7 +137,7 @@ func (d *denials) fresh(ctx context.Context, now time.Time) (*denialList, error)
 	if err != nil {
 		return nil, err
 	}
-	l := &denialList{entries: make(map[denialMark]time.Time, len(entries)), read: now}
+	l := &denialList{version: d.lists.Add(1), entries: make(map[denialMark]time.Time, len(entries)), read: now}
 	for _, e := range entries {
 		mark := denialMark{e.Tenant, e.By, markOf(e)}
 		if made, known := l.entries[mark]; !known || e.Created.After(made) {

@@ -108,6 +108,13 @@ func (d *denyList) deny(by factors.DenialBy, c *x509.Certificate) {
 	}
 }
 
+// DenialsVersion implements factors.DenialsVersion: denials are only ever added.
+func (d *denyList) DenialsVersion(time.Time) (uint64, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return uint64(len(d.list)), d.err == nil
+}
+
 func (d *denyList) Denied(_ context.Context, _ time.Time, tenant string, m factors.Marks) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,6 +142,14 @@ var (
 	kiosk = factors.User{Tenant: "corp", ID: "d-lobby", Name: "lobby", Device: true}
 )
 
+// listed are the denials as the factor gets them.
+func (f *fixture) listed() factors.Denials {
+	if f.unversioned {
+		return struct{ factors.Denials }{f.denials}
+	}
+	return f.denials
+}
+
 // byCommonName is the rule of an admin portal.
 var byCommonName = written{Anchors: []string{"staff"}, Identify: []writtenRule{{From: "subject.cn", Pattern: "{user}", Tenant: "corp"}}}
 
@@ -143,6 +158,8 @@ type fixture struct {
 	denials   *denyList
 	anchors   []policy.Anchor
 	kind      factors.Kind
+
+	unversioned bool // the list of denials does not say when it changes
 }
 
 func staffOf(cas ...*mtlstest.CA) policy.Anchor {
@@ -163,7 +180,7 @@ func (f *fixture) factor(t testing.TB, w written) factors.Tied {
 	if err != nil {
 		t.Fatal(err)
 	}
-	built, err := f.kind.Build(s, factors.Env{Directory: f.directory, Denials: f.denials})
+	built, err := f.kind.Build(s, factors.Env{Directory: f.directory, Denials: f.listed()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,10 +3,13 @@ package mtls
 import (
 	"context"
 	"crypto/x509"
+	"errors"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/internal/peer"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
@@ -48,6 +51,17 @@ func TestMemoCostsNothing(t *testing.T) {
 
 // What a connection remembers is looked at against everything that can have changed.
 func TestMemoIsNotTrusted(t *testing.T) {
+	t.Run("denials with versions", func(t *testing.T) { memoIsNotTrusted(t, newFixture) })
+	t.Run("denials without", func(t *testing.T) {
+		memoIsNotTrusted(t, func(anchors ...policy.Anchor) *fixture {
+			x := newFixture(anchors...)
+			x.unversioned = true
+			return x
+		})
+	})
+}
+
+func memoIsNotTrusted(t *testing.T, newFixture func(...policy.Anchor) *fixture) {
 	ca, other := mtlstest.NewCA(t, "Staff CA"), mtlstest.NewCA(t, "Other CA")
 	ctx := context.Background()
 	check := func(f factors.Tied, r factors.Request, e authn.Evidence) error {
@@ -83,6 +97,36 @@ func TestMemoIsNotTrusted(t *testing.T) {
 		x.anchors = newFixture(staffOf(other)).anchors
 		wantReason(t, check(x.factor(t, byCommonName), r, e), ReasonUntrusted)
 	})
+	t.Run("another source", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		r.Peer = peer.New(r.Peer.Certificates(), peer.Source{Name: "front"}, r.Peer.Memo())
+		wantReason(t, check(f, r, e), ReasonOtherSource)
+	})
+	t.Run("early data", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		r.Peer = peer.New(r.Peer.Certificates(), peer.Source{Name: SourceTLS, Early: true}, r.Peer.Memo())
+		wantReason(t, check(f, r, e), ReasonEarlyData)
+	})
+	t.Run("another subject", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		e.Subject = bob.Subject()
+		wantReason(t, check(f, r, e), ReasonOtherSubject)
+	})
+	t.Run("another session's tie", func(t *testing.T) {
+		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
+		tie := *e.Tie
+		tie.Key[0]++
+		e.Tie = &tie
+		wantReason(t, check(f, r, e), factors.ReasonTieBroken)
+	})
+	t.Run("the list of denials cannot be read", func(t *testing.T) {
+		x := newFixture(staffOf(ca))
+		f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
+		x.denials.err = errors.New("gone")
+		if err := check(f, r, e); !errors.Is(err, x.denials.err) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("another certificate", func(t *testing.T) {
 		f, r, e := remembered(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"})
 		r.Peer = peer.New(present(t, ca.Issue(mtlstest.Leaf{CN: "bob"})), tlsSource, r.Peer.Memo())
@@ -98,6 +142,56 @@ func TestMemoIsNotTrusted(t *testing.T) {
 		r.Now = r.Now.Add(lookupFresh)
 		wantReason(t, check(f, r, e), factors.ReasonUserUnknown)
 	})
+}
+
+// Of a tie that held before, everything is compared.
+func TestSameTie(t *testing.T) {
+	one := authn.Tie{Issuers: []byte{1}}
+	if two := (authn.Tie{Issuers: []byte{1}}); !sameTie(&one, &two) {
+		t.Error("the same tie is another")
+	}
+	for i := range reflect.TypeFor[authn.Tie]().NumField() {
+		two := authn.Tie{Issuers: []byte{1}}
+		switch f := reflect.ValueOf(&two).Elem().Field(i); f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Array:
+			f.Index(31).SetUint(1)
+		default:
+			f.Index(0).SetUint(2)
+		}
+		if sameTie(&one, &two) {
+			t.Errorf("%s is not compared", reflect.TypeFor[authn.Tie]().Field(i).Name)
+		}
+	}
+}
+
+// A tie that held is not asked about anew before something may have changed: neither the list of denials nor the directory.
+func TestATieThatHeldIsRemembered(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	x := newFixture(staffOf(ca))
+	f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
+	p := f.(*Verifier).remembered(r)
+	held := p.passed.Load()
+	if held == nil {
+		t.Fatal("nothing is remembered")
+	}
+	ctx := context.Background()
+	wantReason(t, f.CheckTie(ctx, r, *e.Tie, e.Subject), "")
+	if p.passed.Load() != held {
+		t.Error("it was judged anew")
+	}
+	r.Now = r.Now.Add(lookupFresh)
+	wantReason(t, f.CheckTie(ctx, r, *e.Tie, e.Subject), "")
+	if p.passed.Load() == held {
+		t.Error("it was not judged anew after a second")
+	}
+	r.Now = r.Now.Add(-time.Millisecond)
+	held = p.passed.Load()
+	wantReason(t, f.CheckTie(ctx, r, *e.Tie, e.Subject), "")
+	if p.passed.Load() == held {
+		t.Error("it was not judged anew when the clock went back")
+	}
 }
 
 // Refusals are not remembered, and early data remembers nothing.

@@ -19,6 +19,7 @@ type proof struct {
 	marks       factors.Marks
 	holders     []*holder // at least one
 	from, until time.Time // when all their paths are valid; until is the first moment that is too late
+	passed      atomic.Pointer[passed]
 }
 
 // holder is whom a certificate names under one of its paths.
@@ -51,19 +52,24 @@ func (l *lookup) fresh(now time.Time) bool {
 // prove verifies the certificate in full, or takes what the connection remembers of the same certificate and the same
 // factor. Its time window and the denials are looked at by choose, each time.
 func (v *Verifier) prove(r factors.Request) (*proof, error) {
-	leaf := r.Peer.Leaf()
-	memo := r.Peer.Memo()
-	if known, ok := memo.Load(v.memoKey); ok {
-		if p, ok := known.(*proof); ok && p.by == v && sameCertificate(p.leaf, leaf) && p.covers(r.Now) {
-			return p, nil
-		}
+	if p := v.remembered(r); p != nil {
+		return p, nil
 	}
 	p, err := v.verify(r.Peer.Certificates(), r.Now)
 	if err != nil {
 		return nil, err
 	}
-	memo.Store(v.memoKey, p)
+	r.Peer.Memo().Store(v.memoKey, p)
 	return p, nil
+}
+
+// remembered is what the connection remembers of the same certificate and the same factor, nil: nothing that is valid now.
+func (v *Verifier) remembered(r factors.Request) *proof {
+	known, _ := r.Peer.Memo().Load(v.memoKey)
+	if p, ok := known.(*proof); ok && p.by == v && sameCertificate(p.leaf, r.Peer.Leaf()) && p.covers(r.Now) {
+		return p
+	}
+	return nil
 }
 
 // covers reports whether every path is valid at a time, so that nothing new could be found by looking again.

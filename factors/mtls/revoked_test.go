@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
+	"github.com/sallyport-auth/sallyport/factors/internal/peer"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
@@ -222,21 +223,49 @@ func TestRevokedBetweenTwoRequestsOnOneConnection(t *testing.T) {
 func TestMemoEndsWithFreshness(t *testing.T) {
 	ca := mtlstest.NewCA(t, "Staff CA")
 	file := listFile(t, ca.ListPEM(mtlstest.List{ThisUpdate: time.Now(), NextUpdate: time.Now().Add(10 * time.Hour)}))
-	f, r, e := rememberedWith(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"}, lookedUp(revocation.Written{CRL: []string{file}, MaxAge: time.Hour}))
-	start := r.Now
-	for _, c := range []struct {
-		after time.Duration
-		good  bool
-	}{{59 * time.Minute, true}, {time.Hour, false}, {58 * time.Minute, true}} {
-		r.Now = start.Add(c.after)
-		err := f.CheckTie(context.Background(), r, *e.Tie, e.Subject)
-		if (err == nil) != c.good {
-			t.Errorf("after %v: %v", c.after, err)
-		}
-		if !c.good {
-			wantUndecided(t, err, revocation.ReasonStale)
+	w := revocation.Written{CRL: []string{file}, MaxAge: time.Hour}
+	for name, w := range map[string]written{"of a user": lookedUp(w), "of a tenant": ofTenant(w)} {
+		f, r, e := rememberedWith(t, newFixture(staffOf(ca)), ca, mtlstest.Leaf{CN: "alice"}, w)
+		start := r.Now
+		for _, c := range []struct {
+			after time.Duration
+			good  bool
+		}{{59 * time.Minute, true}, {time.Hour, false}, {58 * time.Minute, true}} {
+			r.Now = start.Add(c.after)
+			err := f.CheckTie(context.Background(), r, *e.Tie, e.Subject)
+			if (err == nil) != c.good {
+				t.Errorf("%s, after %v: %v", name, c.after, err)
+			}
+			if !c.good {
+				wantUndecided(t, err, revocation.ReasonStale)
+			}
 		}
 	}
+}
+
+// ofTenant is a factor that names the tenant alone, so that nobody is looked up.
+func ofTenant(w revocation.Written) written {
+	return written{Anchors: []string{"staff"}, Identify: []writtenRule{{From: "anchor"}}, Revocation: &w}
+}
+
+// What a connection remembers of a renewed certificate says nothing about the first one, whose list ends sooner.
+func TestMemoOfARenewedSession(t *testing.T) {
+	root := mtlstest.NewCA(t, "Staff root")
+	a, b := root.Intermediate("A"), root.Intermediate("B")
+	key, now := mtlstest.NewKey(t), time.Now()
+	file := listFile(t, root.ListPEM(mtlstest.List{NextUpdate: now.Add(9 * time.Hour)}), a.ListPEM(mtlstest.List{NextUpdate: now.Add(time.Hour)}),
+		b.ListPEM(mtlstest.List{NextUpdate: now.Add(9 * time.Hour)}))
+	f := newFixture(staffOf(root)).factor(t, ofTenant(revocation.Written{CRL: []string{file}}))
+	e, err := verify(t, f, request(present(t, a.Issue(mtlstest.Leaf{CN: "gateway", Key: key})), now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := factors.Request{Now: now, Peer: peer.New(present(t, b.Issue(mtlstest.Leaf{CN: "gateway", Key: key})), tlsSource, new(peer.Memo))}
+	for range 2 {
+		wantReason(t, f.CheckTie(context.Background(), r, *e.Tie, e.Subject), "")
+	}
+	r.Now = now.Add(time.Hour)
+	wantUndecided(t, f.CheckTie(context.Background(), r, *e.Tie, e.Subject), revocation.ReasonStale)
 }
 
 // A session ends when the certificate that it was won with is revoked, whatever is presented since.

@@ -17,6 +17,7 @@ import (
 type Verifier struct {
 	settings    *Settings
 	env         factors.Env
+	denials     factors.DenialsVersion // of env; nil: it has no versions
 	trust       trust
 	roots       map[root]standing
 	keeper      *revocation.Keeper
@@ -46,6 +47,7 @@ func newVerifier(s *Settings, env factors.Env, keeper *revocation.Keeper) (*Veri
 		description: s.Describe(),
 		memoKey:     memoKey{s.name},
 	}
+	v.denials, _ = env.Denials.(factors.DenialsVersion)
 	if s.lists == nil {
 		return v, nil
 	}
@@ -86,6 +88,10 @@ func (v *Verifier) Verify(ctx context.Context, in factors.Verification) (factors
 
 // CheckTie implements [factors.Tied]. subject is the one of the evidence that the tie belongs to.
 func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Tie, subject authn.Subject) error {
+	standing, known := v.standingNow(r.Now)
+	if known && v.passes(r, standing, tie, subject) {
+		return nil
+	}
 	if err := v.checkOriginal(ctx, r.Now, tie, subject); err != nil {
 		return err
 	}
@@ -107,6 +113,9 @@ func (v *Verifier) CheckTie(ctx context.Context, r factors.Request, tie authn.Ti
 	}
 	if further := v.further(stale); len(further) > 0 {
 		return &factors.FurtherError{Factors: further}
+	}
+	if known {
+		v.pass(r, standing, f, tie, subject)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func New(c Config) (*Terminator, error) {
 
 var (
 	errProxies   = errors.New("proxies of the client, and no header with addresses")
-	errForwarded = errors.New("Forwarded has pairs (RFC 7239 section 4) and no addresses alone: have the terminator send X-Forwarded-For")
+	errForwarded = errors.New("a header of pairs (RFC 7239 section 4), and not of addresses alone: have the terminator send X-Forwarded-For")
 )
 
 func newTerminator(c Config) (*Terminator, error) {
