@@ -125,7 +125,7 @@ func TestBrokenKeys(t *testing.T) {
 		{"limits:\n", "^limit:\n", `unknown key "limit": here are version, origin`},
 		{"limits:\n", "^Limits:\n", `unknown key "Limits"`},
 		{"origin: https://portal.example\n", "origin: https://portal.example\n^\"\": x\n", `unknown key ""`},
-		{"ca: staff.crt,", "ca: staff.crt, ^key: k,", `unknown key "key": here are ca, tenant, tenants`},
+		{"ca: staff.crt,", "ca: staff.crt, ^key: k,", `unknown key "key": here are ca, bundle, trust_domain, tenant, tenants`},
 		{"on: kiosk", "^at: kiosk", `unknown key "at"`},
 		{"idle: 15m", "^idel: 15m", `unknown key "idel": here are idle, absolute`},
 		{"{ methods: [admin, api] }", "{ ^method: [admin, api] }", `unknown key "method"`},

@@ -36,10 +36,17 @@ type Origin struct {
 // Anchor is a set of CA certificates accepted for client certificates.
 type Anchor struct {
 	Name         string
-	CA           string // path of the file
+	CA           string // path of the file, in PEM; empty: they are of a bundle
+	Bundle       string // path of the SPIFFE trust bundle; empty: they are of a CA file
 	Certificates []*x509.Certificate
-	Tenant       string   // that owns the anchor; empty: the portal does
-	Tenants      []string // that an anchor of the portal may speak for
+	// TrustDomain is the SPIFFE trust domain whose authorities they are: a certificate under the anchor has a SPIFFE ID
+	// of it, and none of another anchor's. Empty: they are of none. No two anchors of a policy have the same.
+	TrustDomain string
+	Tenant      string   // that owns the anchor; empty: the portal does
+	Tenants     []string // that an anchor of the portal may speak for
+
+	sequence *uint64 // of the bundle; nil: it has none
+	at       Error   // where the file of the bundle is named, for what a later one shows
 }
 
 // MaySpeakFor reports whether a certificate under this anchor may name tenant.

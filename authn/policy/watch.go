@@ -28,6 +28,9 @@ func (w *Watcher) Check() (p *Policy, changed bool, err error) {
 		return w.current, false, nil
 	}
 	fresh, sums, err := load(w.current.File, w.kinds)
+	if err == nil {
+		err = fresh.follows(w.current)
+	}
 	if err != nil {
 		w.broken = sums
 		return w.current, false, err

@@ -18,6 +18,7 @@ const maxPaths = 8
 type trust struct {
 	anchors []policy.Anchor
 	owners  map[string]string // SubjectPublicKeyInfo of every anchor of the policy to the anchor's name
+	domains map[string]string // trust domain of every anchor of the policy to the anchor's name
 	roots   *x509.CertPool
 	marks   *marks
 }
@@ -54,8 +55,11 @@ func (m *marks) of(c *x509.Certificate) factors.Marks {
 
 // newTrust is trust in anchors, which are some of all that the policy has.
 func newTrust(anchors, all []policy.Anchor) trust {
-	t := trust{anchors: anchors, owners: map[string]string{}, roots: x509.NewCertPool(), marks: &marks{anchors: map[*x509.Certificate]factors.Marks{}}}
+	t := trust{anchors: anchors, owners: map[string]string{}, domains: map[string]string{}, roots: x509.NewCertPool(), marks: &marks{anchors: map[*x509.Certificate]factors.Marks{}}}
 	for _, a := range slices.Concat(all, anchors) { // where two share a key, the one that counts here
+		if a.TrustDomain != "" {
+			t.domains[a.TrustDomain] = a.Name
+		}
 		for _, c := range a.Certificates {
 			t.owners[string(c.RawSubjectPublicKeyInfo)] = a.Name
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 )
@@ -110,7 +111,7 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 		by: v, leaf: leaf, marks: factors.MarksOf(leaf)}
 	var first error
 	for _, path := range paths {
-		who, err := v.settings.rules.apply(found, path.anchor)
+		who, err := v.name(found, path.anchor)
 		if err == nil {
 			marks := v.trust.marksOf(path.chain, p.marks)
 			p.add(&holder{path: path, named: who, marks: marks, subjects: revocation.Path(path.chain, marks)})
@@ -122,6 +123,14 @@ func (v *Verifier) verify(presented []*x509.Certificate, now time.Time) (*proof,
 		return nil, first
 	}
 	return p, nil
+}
+
+// name is whom names name under an anchor.
+func (v *Verifier) name(found names, a policy.Anchor) (named, error) {
+	if err := v.trust.checkTrustDomain(found, a); err != nil {
+		return named{}, err
+	}
+	return v.settings.rules.apply(found, a)
 }
 
 func unreadable(err error) error {

@@ -28,6 +28,8 @@ const (
 	ReasonUnmapped authn.Reason = "certificate_unmapped"
 	// ReasonForeignTenant: it names a tenant that its anchor may not speak for.
 	ReasonForeignTenant authn.Reason = "certificate_foreign_tenant"
+	// ReasonTrustDomain: the anchor at the end of its path does not vouch for its SPIFFE ID, or wants one.
+	ReasonTrustDomain authn.Reason = "certificate_trust_domain"
 	// ReasonNotEnrolled: it is not one that the user enrolled.
 	ReasonNotEnrolled authn.Reason = "certificate_not_enrolled"
 	// ReasonOtherSubject: it maps to somebody else than the session or the enrolment belongs to.

@@ -183,7 +183,22 @@ func (s *Settings) readRule(at section, path string, w writtenRule) (rule, error
 	if r.pattern, err = parsePattern(r.from, w.Pattern); err != nil {
 		return r, at.Errorf(path+".pattern", "%q: %v", w.Pattern, err)
 	}
+	if !s.ofItsDomain(r) {
+		return r, at.Errorf(path+".pattern", "this rule can never match: no anchor of this factor is of its trust domain")
+	}
 	return r, s.checkTenant(at, path, r)
+}
+
+// ofItsDomain reports whether an anchor of the factor may vouch for an id that the rule matches.
+func (s *Settings) ofItsDomain(r rule) bool {
+	if r.from != fromURI {
+		return true
+	}
+	start := r.pattern.parts[0].literal // empty: it begins with a capture
+	return slices.ContainsFunc(s.anchors, func(a policy.Anchor) bool {
+		ids := "spiffe://" + a.TrustDomain + "/"
+		return a.TrustDomain == "" || strings.HasPrefix(start, ids) || strings.HasPrefix(ids, start)
+	})
 }
 
 func (s *Settings) checkAnchorRule(at section, path string, w writtenRule) error {

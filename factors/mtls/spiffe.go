@@ -6,6 +6,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
@@ -36,6 +37,29 @@ func (n names) checkSPIFFE() error {
 		}
 	}
 	return nil
+}
+
+// checkTrustDomain holds a certificate under an anchor to trust domains (SPIFFE Trust Domain and Bundle section 5): the
+// authorities of one vouch for its own ids, and for nothing else; and nobody but them does.
+func (t trust) checkTrustDomain(n names, a policy.Anchor) error {
+	domain := n.trustDomain()
+	switch {
+	case a.TrustDomain == "" && t.domains[domain] != "":
+		return factors.Reject(ReasonTrustDomain, "its SPIFFE ID is for anchor %q to vouch for, and its path ends in anchor %q", t.domains[domain], a.Name)
+	case a.TrustDomain != "" && a.TrustDomain != domain:
+		return factors.Reject(ReasonTrustDomain, "it has no SPIFFE ID of the trust domain of anchor %q", a.Name)
+	}
+	return nil
+}
+
+// trustDomain is that of the SPIFFE ID among names that checkSPIFFE has passed; empty: they have none.
+func (n names) trustDomain() string {
+	for _, u := range n[fromURI] {
+		if id, err := parseSPIFFE(u); err == nil {
+			return id.TrustDomain().Name()
+		}
+	}
+	return ""
 }
 
 // isSPIFFE reports whether a URI is meant as a SPIFFE ID. Schemes have no case (RFC 3986 section 3.1).
