@@ -150,7 +150,7 @@ func TestNarrow(t *testing.T) {
 	tenant := func(id string) authn.Subject { return authn.Subject{Tenant: id} }
 	user := func(tenant, id string) authn.Subject { return authn.Subject{Tenant: tenant, User: id} }
 	box := func(tenant, id string) authn.Subject {
-		return authn.Subject{Tenant: tenant, User: id, Device: true}
+		return authn.Subject{Tenant: tenant, User: id, Class: authn.ClassDevice}
 	}
 	no := authn.Subject{Tenant: "refused"}
 	for _, test := range []struct{ s, more, want authn.Subject }{

@@ -26,17 +26,17 @@ func At(s State, now, touched time.Time) (_ State, changed bool) {
 // at is At for a session. The state is nil where nothing changed: a guard asks on every request, and a copy is an
 // allocation.
 func (a Authenticated) at(now, touched time.Time) (State, bool) {
-	if why := a.device.over(now, touched); why != "" {
+	if why := a.unattended.over(now, touched); why != "" {
 		return Ended{Reason: why, At: now}, true
 	}
 	changed := false
 	if why := a.person.over(now, touched); why != "" {
-		if a.device == nil {
+		if a.unattended == nil {
 			return Ended{Reason: why, At: now}, true
 		}
 		a.person, a.running, changed = nil, nil, true
 	}
-	if a.person == nil && a.device == nil {
+	if a.person == nil && a.unattended == nil {
 		return Ended{Reason: ReasonIllegal, At: now}, true
 	}
 	if deadline := runningDeadline(a.running); !deadline.IsZero() && !now.Before(deadline) {
@@ -79,7 +79,7 @@ func (p *Principal) over(now, touched time.Time) Reason {
 // principals: without the person the device is left, without the device nothing is. It is a view for one request.
 func (a Authenticated) Untied(person, device bool) State {
 	switch {
-	case device && a.device != nil, person && a.device == nil:
+	case device && a.unattended != nil, person && a.unattended == nil:
 		return Guest{}
 	case person:
 		a.person, a.running = nil, nil

@@ -71,7 +71,7 @@ func TestOneDoor(t *testing.T) {
 				case *ast.AssignStmt:
 					for i, left := range n.Lhs {
 						s, ok := left.(*ast.SelectorExpr)
-						if !ok || f.Name.Name != "authn" || s.Sel.Name != "person" && s.Sel.Name != "device" {
+						if !ok || f.Name.Name != "authn" || s.Sel.Name != "person" && s.Sel.Name != "unattended" {
 							continue
 						}
 						if len(n.Rhs) == len(n.Lhs) {

@@ -31,7 +31,8 @@ type Header struct {
 	State   StateKind
 	Running bool
 	Person  PrincipalHeader
-	Device  PrincipalHeader
+	// Unattended is the device or the workload.
+	Unattended PrincipalHeader
 	// Until is the deadline of what runs (a login, a workflow, a step-up); zero where nothing does.
 	Until time.Time
 	// Epoch is that of the policy which the newest principal was last checked against in full.
@@ -82,7 +83,7 @@ func ReadHeader(b []byte) (Header, error) {
 	}
 	h := Header{State: kind, Running: b[3] != 0, Until: getTime(b[8:]), Epoch: binary.BigEndian.Uint64(b[16:])}
 	h.Person.get(b[24:])
-	h.Device.get(b[72:])
+	h.Unattended.get(b[72:])
 	return h, nil
 }
 
@@ -136,7 +137,7 @@ type body struct {
 	Login      *Login      `json:"login,omitempty"`
 	Onboarding *Onboarding `json:"onboarding,omitempty"`
 	Person     *Principal  `json:"person,omitempty"`
-	Device     *Principal  `json:"device,omitempty"`
+	Device     *Principal  `json:"device,omitempty"` // or the workload
 	StepUp     *StepUp     `json:"step_up,omitempty"`
 	SignOn     *SignOn     `json:"sign_on,omitempty"`
 	Enrolling  *Enrolling  `json:"enrolling,omitempty"`
@@ -157,7 +158,7 @@ func Encode(s State) ([]byte, error) {
 		if s.OneRequest() {
 			return nil, errors.New("authn: what one request has proven is not stored")
 		}
-		b.Person, b.Device = s.person, s.device
+		b.Person, b.Device = s.person, s.unattended
 		switch r := s.running.(type) {
 		case nil:
 		case StepUp:
@@ -276,19 +277,19 @@ func (b body) authenticated() (State, bool) {
 	if b.Person.ofOneRequest() || b.Device.ofOneRequest() {
 		return nil, false
 	}
-	if b.Person != nil && (b.Person.Subject.Device || b.Person.sound() != "") {
+	if b.Person != nil && (b.Person.Subject.Class != ClassPerson || b.Person.sound() != "") {
 		return nil, false
 	}
-	if b.Device != nil && (!b.Device.Subject.Device || b.Device.sound() != "") {
+	if b.Device != nil && (b.Device.Subject.Class == ClassPerson || b.Device.sound() != "") {
 		return nil, false
 	}
 	if b.Person != nil && (b.Person.Method.On != "") != (b.Device != nil) {
 		return nil, false
 	}
-	if b.Person != nil && b.Device != nil && (b.Person.Subject.Tenant != b.Device.Subject.Tenant || b.Person.Method.On != b.Device.Method.Name) {
+	if b.Person != nil && b.Device != nil && (b.Person.Subject.Tenant != b.Device.Subject.Tenant || !b.Person.Method.above(b.Device)) {
 		return nil, false
 	}
-	a := Authenticated{person: b.Person, device: b.Device}
+	a := Authenticated{person: b.Person, unattended: b.Device}
 	ok := true
 	only := body{Person: b.Person, Device: b.Device}
 	switch {
@@ -303,7 +304,7 @@ func (b body) authenticated() (State, bool) {
 		ok = a.person != nil && b.Enrolling.Challenge.sound(a.person.Deadline)
 	case b.Onboarding != nil:
 		a.running, only.Onboarding = *b.Onboarding, b.Onboarding
-		ok = a.person == nil && b.Onboarding.sound(a.device) && b.Onboarding.Login.Subject.Tenant == a.device.Subject.Tenant
+		ok = a.person == nil && a.unattended.Subject.Class == ClassDevice && b.Onboarding.sound(a.unattended) && b.Onboarding.Login.Subject.Tenant == a.unattended.Subject.Tenant
 	}
 	return a, ok && b == only
 }
@@ -311,10 +312,10 @@ func (b body) authenticated() (State, bool) {
 func (a Authenticated) soundSignOn(l *Login) bool {
 	var start Subject
 	if l.Method.On != "" {
-		if !l.Method.above(a.device) {
+		if !l.Method.above(a.unattended) {
 			return false
 		}
-		start.Tenant = a.device.Subject.Tenant
+		start.Tenant = a.unattended.Subject.Tenant
 	}
 	return l.sound(start)
 }
@@ -376,7 +377,7 @@ func (c *Challenge) sound(deadline time.Time) bool {
 // exactly the leading ambient steps of its method are proven, with one request, of the invited user.
 func (o *Onboarding) sound(device *Principal) bool {
 	l := &o.Login
-	if o.Workflow != WorkflowEnrol || o.Invitation == "" || len(o.Factors) == 0 || l.Subject.User == "" || l.Subject.Device || l.Challenge != nil || l.Failures != 0 ||
+	if o.Workflow != WorkflowEnrol || o.Invitation == "" || len(o.Factors) == 0 || l.Subject.User == "" || l.Subject.Class != ClassPerson || l.Challenge != nil || l.Failures != 0 ||
 		!l.Method.above(device) || !l.leadsTo(l.Subject) || len(l.Evidence) != l.Method.leading() {
 		return false
 	}

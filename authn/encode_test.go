@@ -28,7 +28,7 @@ func TestEncodeRoundTrip(t *testing.T) {
 		}
 		a, ok := s.(authn.Authenticated)
 		if !ok {
-			if h.Person.Present || h.Device.Present {
+			if h.Person.Present || h.Unattended.Present {
 				t.Errorf("the header of %s speaks of a principal", authn.PositionOf(s))
 			}
 			continue
@@ -38,8 +38,8 @@ func TestEncodeRoundTrip(t *testing.T) {
 		}
 		p, ok := a.Person()
 		sameHeader(t, h.Person, p, ok)
-		p, ok = a.Device()
-		sameHeader(t, h.Device, p, ok)
+		p, ok = a.Unattended()
+		sameHeader(t, h.Unattended, p, ok)
 	}
 }
 

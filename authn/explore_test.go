@@ -59,7 +59,7 @@ func principals(s authn.State) []authn.Principal {
 	if p, ok := a.Person(); ok {
 		all = append(all, p)
 	}
-	if p, ok := a.Device(); ok {
+	if p, ok := a.Unattended(); ok {
 		all = append(all, p)
 	}
 	return all
@@ -70,7 +70,7 @@ func (n node) moves() []authn.Event {
 	at := n.now
 	id := fmt.Sprintf("L%d", n.logins)
 	var all []authn.Event
-	for _, m := range []authn.Method{mAdmin, mChoice, mKiosk, mAttendant} {
+	for _, m := range []authn.Method{mAdmin, mChoice, mKiosk, mJob, mAttendant} {
 		all = append(all, authn.Begin{At: at, ID: id, Method: m})
 	}
 	requests := n.requests()
@@ -96,7 +96,7 @@ func (n node) moves() []authn.Event {
 	for _, of := range []authn.Subject{corpAlice, corpBob, labsAlice} {
 		all = append(all, prove(fCert, of, "", at))
 	}
-	all = append(all, prove(fKiosk, lobby, "", at))
+	all = append(all, prove(fKiosk, lobby, "", at), prove(fJob, backup, "", at))
 	for _, f := range []authn.Factor{fPasskey, fCode} {
 		last := ""
 		if len(n.asked) > 0 {

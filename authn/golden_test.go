@@ -41,7 +41,7 @@ import (
 //	AT look [touched=AT]                         what is in force, without an event
 //
 // AT is the time since the scenario began. A STEP is a factor, or several with | between them. A SUBJECT is "nobody",
-// "tenant", "tenant/user" or "tenant/device:name". A REQUIREMENT is a list of aalN, phishing-resistant, hardware,
+// "tenant", "tenant/user", "tenant/device:name" or "tenant/workload:name". A REQUIREMENT is a list of aalN, phishing-resistant, hardware,
 // user-verified, age:D and factors, with commas. A prove carries a good check of the subject it leads to, unless it says
 // something else.
 //
@@ -51,7 +51,7 @@ import (
 // known are the factors that scripts may use.
 var known = func() map[string]authn.Factor {
 	all := map[string]authn.Factor{}
-	for _, f := range []authn.Factor{fCert, fPasskey, fCode, fKiosk,
+	for _, f := range []authn.Factor{fCert, fPasskey, fCode, fKiosk, fJob,
 		{Name: "partner-cert", Kind: "mtls", Ambient: true, Tied: true, Identifies: authn.IdentifiesTenant, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}},
 		{Name: "partner-idp", Kind: "oauth", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Know}, AMR: []string{"pwd"}},
 		{Name: "smartkey", Kind: "fido2", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true, Hardware: true, UserVerified: true}, AMR: []string{"hwk", "user"}},
@@ -163,7 +163,11 @@ func subjectOf(s string) (of authn.Subject) {
 		return of
 	}
 	of.Tenant, of.User, _ = strings.Cut(s, "/")
-	of.User, of.Device = strings.CutPrefix(of.User, "device:")
+	for prefix, class := range map[string]authn.Class{"device:": authn.ClassDevice, "workload:": authn.ClassWorkload} {
+		if name, ok := strings.CutPrefix(of.User, prefix); ok {
+			of.User, of.Class = name, class
+		}
+	}
 	return of
 }
 
@@ -511,8 +515,8 @@ func subjectText(s authn.Subject) string {
 		return "nobody"
 	case s.User == "":
 		return s.Tenant
-	case s.Device:
-		return s.Tenant + "/device:" + s.User
+	case s.Class != authn.ClassPerson:
+		return s.Tenant + "/" + s.Class.String() + ":" + s.User
 	default:
 		return s.Tenant + "/" + s.User
 	}
@@ -553,6 +557,8 @@ func (p *player) describe(s authn.State) []string {
 		principal("person", person, ok)
 		device, ok := s.Device()
 		principal("device", device, ok)
+		workload, ok := s.Workload()
+		principal("workload", workload, ok)
 		switch r := s.Running().(type) {
 		case authn.StepUp:
 			out = append(out, loginText("step-up", r.Login)...)

@@ -32,7 +32,7 @@ func (a Authenticated) step(e Event) (Transition, error) {
 		}
 		return to(a.with(nil), a.abandoned(ReasonCancelled)...)
 	case SignOut:
-		if a.person != nil && a.device != nil && !e.All {
+		if a.person != nil && a.unattended != nil && !e.All {
 			effects := slices.Concat([]Effect{Rotate{}, ClearValues{}}, a.abandoned(ReasonSignedOut), gone(ReasonSignedOut, a.person))
 			a.person = nil
 			return to(a.with(nil), effects...)
@@ -76,7 +76,7 @@ func gone(why Reason, all ...*Principal) (effects []Effect) {
 
 // over is what is said of a session that ends: first of what ran inside, then of whoever was in it.
 func (a Authenticated) over(why Reason) []Effect {
-	return append(a.abandoned(why), gone(why, a.person, a.device)...)
+	return append(a.abandoned(why), gone(why, a.person, a.unattended)...)
 }
 
 // begin starts a login inside the session. A method that runs on a device starts from the device's tenant.
@@ -84,16 +84,16 @@ func (a Authenticated) begin(e Begin) (Transition, error) {
 	if e.ID == "" || e.Method.Check() != nil || e.Method.EachRequest {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
-	if !e.Method.above(a.device) {
+	if !e.Method.above(a.unattended) {
 		return Transition{}, illegal(a, e, ReasonNotOnOffer)
 	}
 	var start Subject
 	if e.Method.On != "" {
-		start.Tenant = a.device.Subject.Tenant
+		start.Tenant = a.unattended.Subject.Tenant
 	}
 	l := e.login(start)
 	if start.Tenant != "" {
-		l.Names.Tenant = a.device.Names.Tenant
+		l.Names.Tenant = a.unattended.Names.Tenant
 	}
 	effects := append(a.abandoned(ReasonReplaced), Rotate{}, l.happened(LoginBegun, "", ""))
 	return to(a.with(SignOn{l}), effects...)
@@ -113,9 +113,9 @@ func (a Authenticated) beginStepUp(e BeginStepUp) (Transition, error) {
 	return to(a.with(StepUp{l, e.Want}), effects...)
 }
 
-// redeem opens a person's workflow above a device. A person who is signed in has no use for an invitation.
+// redeem opens a person's workflow above a device. A person who is signed in has no use for an invitation, nor has a program.
 func (a Authenticated) redeem(e Redeem) (Transition, error) {
-	if a.person != nil || e.Subject.Tenant != a.device.Subject.Tenant {
+	if a.person != nil || a.unattended.Subject.Class != ClassDevice || e.Subject.Tenant != a.unattended.Subject.Tenant {
 		return Transition{}, illegal(a, e, ReasonIllegal)
 	}
 	o, err := e.onboarding(a)
@@ -257,8 +257,8 @@ func (a Authenticated) proveSignOn(r SignOn, e Prove) (Transition, error) {
 	}
 	next := enter(principal, a)
 	replaced := gone(ReasonReplaced, a.person)
-	if next.device != a.device {
-		replaced = gone(ReasonReplaced, a.person, a.device)
+	if next.unattended != a.unattended {
+		replaced = gone(ReasonReplaced, a.person, a.unattended)
 	}
 	return to(next, append(p.effects(LoginFinished, Rotate{}, ClearValues{}), replaced...)...)
 }

@@ -7,29 +7,33 @@ import (
 )
 
 // What the tests of the machine speak of: two tenants that both have an alice, a certificate, a passkey, a typed code, and
-// a kiosk's certificate.
+// the certificates of a kiosk and of a program.
 var (
 	t0 = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 
 	corpAlice = authn.Subject{Tenant: "corp", User: "corp-alice"}
 	corpBob   = authn.Subject{Tenant: "corp", User: "corp-bob"}
 	labsAlice = authn.Subject{Tenant: "labs", User: "labs-alice"}
-	lobby     = authn.Subject{Tenant: "corp", User: "corp-lobby", Device: true}
+	lobby     = authn.Subject{Tenant: "corp", User: "corp-lobby", Class: authn.ClassDevice}
+	backup    = authn.Subject{Tenant: "corp", User: "corp-backup", Class: authn.ClassWorkload}
 
 	fCert    = authn.Factor{Name: "cert", Kind: "mtls", Ambient: true, Tied: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}}
 	fPasskey = authn.Factor{Name: "passkey", Kind: "fido2", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true, UserVerified: true}, AMR: []string{"hwk", "user"}}
 	fCode    = authn.Factor{Name: "code", Kind: "typed", Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Know}, AMR: []string{"pin"}}
-	fKiosk   = authn.Factor{Name: "kiosk-cert", Kind: "mtls", Ambient: true, Tied: true, Device: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}}
+	fKiosk   = authn.Factor{Name: "kiosk-cert", Kind: "mtls", Ambient: true, Tied: true, Class: authn.ClassDevice, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}}
+	fJob     = authn.Factor{Name: "job-cert", Kind: "mtls", Ambient: true, Tied: true, Class: authn.ClassWorkload, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have, PhishingResistant: true}, AMR: []string{"swk"}}
 
 	fToken = authn.Factor{Name: "token", Kind: "jwt", Ambient: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}, AMR: []string{"swk"}}
 	fRobot = authn.Factor{Name: "robot", Kind: "jwt", Ambient: true, Best: authn.Strength{Category: authn.Have}}
 
 	mService = authn.Method{Name: "service", Steps: []authn.Step{one(fCert), {AnyOf: []authn.Factor{fToken, fRobot}}}, EachRequest: true}
 	mSensor  = authn.Method{Name: "sensor", Steps: []authn.Step{one(fKiosk)}, EachRequest: true}
+	mCron    = authn.Method{Name: "cron", Steps: []authn.Step{one(fJob), one(fRobot)}, EachRequest: true}
 
 	mAdmin     = authn.Method{Name: "admin", Steps: []authn.Step{one(fCert), one(fPasskey)}, Session: authn.Lifetime{Idle: 15 * time.Minute, Absolute: 8 * time.Hour}}
 	mChoice    = authn.Method{Name: "choice", Steps: []authn.Step{one(fCert), {AnyOf: []authn.Factor{fPasskey, fCode}}}, Session: authn.Lifetime{Absolute: time.Hour}}
 	mKiosk     = authn.Method{Name: "kiosk", Steps: []authn.Step{one(fKiosk)}, Session: authn.Lifetime{Absolute: 24 * time.Hour}}
+	mJob       = authn.Method{Name: "job", Steps: []authn.Step{one(fJob)}, Session: authn.Lifetime{Idle: time.Hour, Absolute: 10 * time.Hour}}
 	mAttendant = authn.Method{Name: "attendant", On: "kiosk", Steps: []authn.Step{one(fPasskey)}, Session: authn.Lifetime{Idle: 5 * time.Minute, Absolute: time.Hour}}
 )
 
@@ -89,6 +93,10 @@ func person() authn.State {
 
 func device() authn.State {
 	return after(authn.Guest{}, begin(mKiosk, t0), prove(fKiosk, lobby, "", t0))
+}
+
+func workload() authn.State {
+	return after(authn.Guest{}, begin(mJob, t0), prove(fJob, backup, "", t0))
 }
 
 func personOnDevice() authn.State {

@@ -23,7 +23,7 @@ type Factor struct {
 	Kind       string     `json:"kind"`
 	Ambient    bool       `json:"ambient,omitempty"`    // its credential comes with each request by itself
 	Identifies Identifies `json:"identifies,omitempty"` // nothing, the tenant, or the user
-	Device     bool       `json:"device,omitempty"`     // the user it names is a device
+	Class      Class      `json:"device,omitempty"`     // what the user is that it names
 	Tied       bool       `json:"tied,omitempty"`       // its evidence carries a [Tie]
 	Best       Strength   `json:"best"`                 // the strongest evidence it can give
 	AMR        []string   `json:"amr,omitempty"`        // the values it can give
@@ -87,7 +87,8 @@ type Method struct {
 // DefaultLoginTime is how long a login may take where its method says nothing.
 const DefaultLoginTime = 10 * time.Minute
 
-// Check reports a method that could never be run: no name, no step, an empty step, a factor twice in one step.
+// Check reports a method that could never be run: no name, no step, an empty step, a factor twice in one step; one for
+// workloads that asks something, or is for others too.
 func (m Method) Check() error {
 	if m.Name == "" {
 		return errors.New("authn: a method needs a name")
@@ -105,7 +106,33 @@ func (m Method) Check() error {
 			}
 		}
 	}
+	if m.Makes(ClassWorkload) {
+		if f, bad := m.notForWorkloads(); bad {
+			return fmt.Errorf("authn: method %q makes a workload: factor %q is for others", m.Name, f.Name)
+		}
+		if m.On != "" {
+			return fmt.Errorf("authn: method %q makes a workload, which is on no device", m.Name)
+		}
+	}
 	return nil
+}
+
+// notForWorkloads is the first factor of the method that has no place beside one that names a workload: it asks something,
+// or names somebody of another class.
+func (m Method) notForWorkloads() (Factor, bool) {
+	for _, s := range m.Steps {
+		for _, f := range s.AnyOf {
+			if !f.Ambient || f.Class != ClassWorkload && f.Names(f.Class) {
+				return f, true
+			}
+		}
+	}
+	return Factor{}, false
+}
+
+// Names reports whether the factor may name a user of a class.
+func (f Factor) Names(c Class) bool {
+	return f.Class == c && (f.Identifies == IdentifiesUser || c != ClassPerson)
 }
 
 // leading is how many steps the method begins with that ambient factors alone can pass.
@@ -117,15 +144,16 @@ func (m Method) leading() int {
 	return n
 }
 
-// above reports whether the method may be run where this device is: it names none, or the method that made it.
+// above reports whether the method may be run where this device is: it names none, or the method that made it. Nothing is
+// run above a workload.
 func (m Method) above(device *Principal) bool {
-	return m.On == "" || device != nil && device.Method.Name == m.On
+	return m.On == "" || device != nil && device.Subject.Class == ClassDevice && device.Method.Name == m.On
 }
 
-// Device reports whether the method yields a device principal: a step of it identifies a device.
-func (m Method) Device() bool {
+// Makes reports whether the method may yield a principal of a class: a step of it may name one.
+func (m Method) Makes(c Class) bool {
 	return slices.ContainsFunc(m.Steps, func(s Step) bool {
-		return slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return f.Device })
+		return slices.ContainsFunc(s.AnyOf, func(f Factor) bool { return f.Names(c) })
 	})
 }
 

@@ -31,7 +31,7 @@ func (m Method) single() bool { return m.On == "" && m.leading() == len(m.Steps)
 
 // OneRequest reports whether the principal was authenticated for one request ([Once]), and is of no session.
 func (a Authenticated) OneRequest() bool {
-	return a.person.ofOneRequest() || a.device.ofOneRequest()
+	return a.person.ofOneRequest() || a.unattended.ofOneRequest()
 }
 
 func (p *Principal) ofOneRequest() bool { return p != nil && p.Method.EachRequest }

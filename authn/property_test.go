@@ -15,10 +15,15 @@ import (
 
 // pinned are methods beside those of the explorer: a choice between what is ambient and what is not, a tenant before its
 // user, steps that name nobody, short lives.
-var pinned = []authn.Method{mAdmin, mChoice, mKiosk, mAttendant,
+var pinned = []authn.Method{mAdmin, mChoice, mKiosk, mAttendant, mJob,
 	{Name: "partner", Steps: []authn.Step{one(known["partner-cert"]), one(known["partner-idp"])}, Session: authn.Lifetime{Absolute: 30 * time.Minute}},
 	{Name: "mixed", Steps: []authn.Step{{AnyOf: []authn.Factor{fCert, fPasskey}}, one(fCode)}, Login: 3 * time.Minute},
 	{Name: "three", Steps: []authn.Step{one(known["door-pin"]), one(fPasskey), one(known["smartkey"])}},
+	{Name: "job of a person", Steps: []authn.Step{one(fCert), one(fJob)}},
+	{Name: "job of a device", Steps: []authn.Step{{AnyOf: []authn.Factor{fJob, fKiosk}}}},
+	{Name: "asked job", Steps: []authn.Step{one(fJob), one(known["door-pin"])}},
+	{Name: "job on a kiosk", On: "kiosk", Steps: []authn.Step{one(fJob)}},
+	{Name: "above a job", On: "job", Steps: []authn.Step{one(fPasskey)}},
 	{Name: "again", Steps: []authn.Step{one(fCode), one(fCode)}},
 	{Name: "terminal", Steps: []authn.Step{one(fKiosk)}},
 	{Name: "tenant", Steps: []authn.Step{one(known["partner-cert"])}},
@@ -105,7 +110,7 @@ var coin = rapid.Bool()
 
 func pick[T any](s *story, what string, from ...T) T { return from[s.roll(what, len(from))] }
 
-var subjects = []authn.Subject{corpAlice, corpBob, labsAlice, lobby, {}, {Tenant: "corp"}, {Tenant: "labs"}, {User: "corp-alice"}, {Tenant: "corp", User: "corp-lobby"}}
+var subjects = []authn.Subject{corpAlice, corpBob, labsAlice, lobby, backup, {}, {Tenant: "corp"}, {Tenant: "labs"}, {User: "corp-alice"}, {Tenant: "corp", User: "corp-lobby"}}
 
 // someProof is evidence of a factor: most of the time such as a login would take, now and then a little off.
 func (s *story) someProof(l authn.Login, f authn.Factor) authn.Event {
@@ -115,8 +120,11 @@ func (s *story) someProof(l authn.Login, f authn.Factor) authn.Event {
 	}
 	if f.Identifies == authn.IdentifiesUser && of.User == "" {
 		of = pick(s, "user", corpAlice, corpAlice, corpBob, labsAlice)
-		if f.Device {
+		switch f.Class {
+		case authn.ClassDevice:
 			of = lobby
+		case authn.ClassWorkload:
+			of = backup
 		}
 	}
 	if f.Identifies == authn.IdentifiesTenant {
@@ -404,6 +412,16 @@ func (s *story) gains(live authn.State, e authn.Event, got authn.Transition) {
 		}
 	}
 	person, signedOn := after.Person()
+	if w, program := after.Workload(); program {
+		if _, device := after.Device(); signedOn || device || len(w.Added) > 0 || slices.ContainsFunc(w.Evidence, func(e authn.Evidence) bool { return !e.Ambient }) {
+			s.fail("somebody is beside the workload %s, or it was asked for something", w.Login)
+		}
+		switch after.Running().(type) {
+		case nil, authn.SignOn:
+		default:
+			s.fail("in the session of a workload runs %T", after.Running())
+		}
+	}
 	device, beneath := after.Device()
 	if old, _ := before.Device(); signedOn && beneath && (old.Login != device.Login || person.Method.On != device.Method.Name || person.Subject.Tenant != device.Subject.Tenant) {
 		s.fail("%s is above the wrong device: %+v", person.Login, device)
@@ -489,7 +507,7 @@ func (s *story) holds(p authn.Principal) {
 			named.Tenant = ev.Subject.Tenant
 		}
 		if named.User == "" {
-			named.User, named.Device = ev.Subject.User, ev.Subject.Device
+			named.User, named.Class = ev.Subject.User, ev.Subject.Class
 		}
 		if ev.Subject.Tenant != "" && ev.Subject.Tenant != p.Subject.Tenant || ev.Subject.User != "" && ev.Subject.User != p.Subject.User {
 			s.fail("%s of %v has evidence of %v", p.Login, p.Subject, ev.Subject)
@@ -570,10 +588,11 @@ var openings = [][]authn.Event{nil,
 	{begin(mKiosk, t0), prove(fKiosk, lobby, "", t0)},
 	{begin(mKiosk, t0), prove(fKiosk, lobby, "", t0), begin(mAttendant, t0), issue(fPasskey, "c2", t0), prove(fPasskey, corpAlice, "c2", t0)},
 	{redeem(t0)},
+	{begin(mJob, t0), prove(fJob, backup, "", t0)},
 }
 
 // single are methods of single requests, such that can be run and such that can't.
-var single = []authn.Method{mService, mSensor,
+var single = []authn.Method{mService, mSensor, mCron,
 	{Name: "partner api", Steps: []authn.Step{one(known["partner-cert"]), one(fToken), one(fRobot)}, Session: authn.Lifetime{Absolute: time.Minute}, EachRequest: true},
 	{Name: "either", Steps: []authn.Step{{AnyOf: []authn.Factor{fCert, fToken}}, {AnyOf: []authn.Factor{fToken, fRobot}}}, EachRequest: true},
 	{Name: "api", Steps: []authn.Step{one(fCert), one(fCode)}, EachRequest: true},
@@ -585,8 +604,11 @@ func (s *story) request() authn.Once {
 	m := pick(s, "method", single...)
 	e := authn.Once{At: s.node.now, ID: fmt.Sprintf("R%d", s.node.logins), Method: m}
 	of := pick(s, "user", corpAlice, corpBob, labsAlice)
-	if m.Device() {
+	switch {
+	case m.Makes(authn.ClassDevice):
 		of = lobby
+	case m.Makes(authn.ClassWorkload):
+		of = backup
 	}
 	var l authn.Login
 	for _, step := range m.Steps {

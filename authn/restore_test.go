@@ -24,7 +24,7 @@ func restorable(t *testing.T, s authn.State) bool {
 func TestDecodeLogin(t *testing.T) {
 	half := after(authn.Guest{}, begin(mAdmin, t0), prove(fCert, corpAlice, "", t0.Add(time.Second)), issue(fPasskey, "c", t0.Add(2*time.Second))).(authn.Authenticating).Login
 	third := authn.Method{Name: "three", Steps: []authn.Step{one(fCert), one(fKiosk), one(fPasskey)}}
-	third.Steps[1].AnyOf[0].Device = false
+	third.Steps[1].AnyOf[0].Class = authn.ClassPerson
 	two := after(authn.Guest{}, begin(third, t0), prove(fCert, corpAlice, "", t0.Add(time.Second)), prove(fKiosk, corpAlice, "", t0.Add(time.Second))).(authn.Authenticating).Login
 	deadline := half.Deadline
 	seen := func(at ...time.Time) func(l *authn.Login) {

@@ -33,12 +33,12 @@ type Authenticating struct{ Login Login }
 // Pending is a caller proven enough to be let into one workflow and nothing else.
 type Pending struct{ Onboarding Onboarding }
 
-// Authenticated holds a person, a device, or a person above a device, and at most one thing running inside. Only [Apply]
+// Authenticated holds a person, a device, a person above a device, or a workload, and at most one thing running inside. Only [Apply]
 // makes one and only [Decode] restores one: its fields cannot be set from outside, and its zero value is nobody.
 type Authenticated struct {
-	person  *Principal
-	device  *Principal
-	running Running
+	person     *Principal
+	unattended *Principal // the device or the workload: whoever is there without a person
+	running    Running
 }
 
 // Ended is a tombstone: it refuses every event.
@@ -63,14 +63,28 @@ func (Ended) sealed()          {}
 func (a Authenticated) Person() (Principal, bool) { return deref(a.person) }
 
 // Device is the device principal, if there is one.
-func (a Authenticated) Device() (Principal, bool) { return deref(a.device) }
+func (a Authenticated) Device() (Principal, bool) { return a.unattendedOf(ClassDevice) }
 
-// Principal is the person or, with nobody signed in, the device.
+// Workload is the workload principal, if there is one. There is nobody else then.
+func (a Authenticated) Workload() (Principal, bool) { return a.unattendedOf(ClassWorkload) }
+
+// Unattended is the device or the workload, if there is one. It is for what holds for whoever is in a session, never for
+// letting somebody in.
+func (a Authenticated) Unattended() (Principal, bool) { return deref(a.unattended) }
+
+func (a Authenticated) unattendedOf(c Class) (Principal, bool) {
+	if a.unattended == nil || a.unattended.Subject.Class != c {
+		return Principal{}, false
+	}
+	return *a.unattended, true
+}
+
+// Principal is the person or, with nobody signed in, the device or the workload.
 func (a Authenticated) Principal() Principal {
 	if p, ok := a.Person(); ok {
 		return p
 	}
-	p, _ := a.Device()
+	p, _ := a.Unattended()
 	return p
 }
 

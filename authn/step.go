@@ -245,10 +245,10 @@ func redeem(s State, e Redeem) (Transition, error) {
 // and by nobody but the invited.
 func (e Redeem) onboarding(s State) (Onboarding, error) {
 	refuse := func(why Reason) (Onboarding, error) { return Onboarding{}, illegal(s, e, why) }
-	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Subject.Device || e.Method.Check() != nil || e.Method.EachRequest {
+	if e.ID == "" || e.Invitation == "" || len(e.Factors) == 0 || e.Subject.User == "" || e.Subject.Class != ClassPerson || e.Method.Check() != nil || e.Method.EachRequest {
 		return refuse(ReasonIllegal)
 	}
-	if a, _ := s.(Authenticated); !e.Method.above(a.device) {
+	if a, _ := s.(Authenticated); !e.Method.above(a.unattended) {
 		return refuse(ReasonNotOnOffer)
 	}
 	if !e.Deadline.IsZero() && !e.At.Before(e.Deadline) {
@@ -341,7 +341,7 @@ func (s Step) accepts(ev Evidence, began, now time.Time) Reason {
 		return ReasonEvidenceSize
 	case !ev.Subject.Valid(),
 		ev.Subject.Tenant != "" && f.Identifies < IdentifiesTenant,
-		ev.Subject.User != "" && (f.Identifies < IdentifiesUser || f.Device != ev.Subject.Device):
+		ev.Subject.User != "" && (f.Identifies < IdentifiesUser || f.Class != ev.Subject.Class):
 		return ReasonSubject
 	case f.Tied && ev.Tie == nil:
 		return ReasonWrongStep
@@ -537,7 +537,7 @@ func (p *Principal) sound() Reason {
 			return ReasonSubject
 		}
 	}
-	if len(p.Added) > maxAdded || p.Subject.Device && len(p.Added) > 0 {
+	if len(p.Added) > maxAdded || p.Subject.Class != ClassPerson && len(p.Added) > 0 {
 		return ReasonWrongStep
 	}
 	for i := range p.Added {
@@ -562,16 +562,17 @@ func (p *Principal) sound() Reason {
 	return ""
 }
 
-// enter puts a new principal into a session: a device, a person, or a person above the device that is there already.
+// enter puts a new principal into a session: a device, a workload, a person, or a person above the device that is there
+// already.
 func enter(p Principal, into Authenticated) Authenticated {
 	into.running = nil
-	if p.Subject.Device {
-		into.device, into.person = &p, nil
+	if p.Subject.Class != ClassPerson {
+		into.unattended, into.person = &p, nil
 		return into
 	}
 	into.person = &p
 	if p.Method.On == "" {
-		into.device = nil
+		into.unattended = nil
 	}
 	return into
 }

@@ -70,7 +70,7 @@ func TestRedeemAsTheMethodSays(t *testing.T) {
 // Steps are passed in order, of time too: evidence from before that of the step before it is no answer to the open step.
 func TestEvidenceInOrderOfTime(t *testing.T) {
 	m := authn.Method{Name: "two", Steps: []authn.Step{one(fCert), one(fKiosk)}}
-	m.Steps[1].AnyOf[0].Device = false
+	m.Steps[1].AnyOf[0].Class = authn.ClassPerson
 	second := func(seen time.Duration) authn.Prove {
 		e := prove(fKiosk, corpAlice, "", t0.Add(time.Minute))
 		e.Evidence.At = t0.Add(seen)

@@ -6,16 +6,16 @@ import "errors"
 var ErrContradiction = errors.New("authn: the evidence names another subject")
 
 // Subject is what is known of a caller: nothing (the zero value), a tenant, or a tenant and a user. Both fields are ids,
-// never names. Device says that User is the id of a device; devices are a namespace apart from users.
+// never names. Class says whose id User is.
 type Subject struct {
 	Tenant string `json:"tenant,omitempty"`
 	User   string `json:"user,omitempty"`
-	Device bool   `json:"device,omitempty"`
+	Class  Class  `json:"device,omitempty"`
 }
 
-// Valid reports whether s is a subject that can exist: a user needs a tenant, a device is a user.
+// Valid reports whether s is a subject that can exist: a user needs a tenant, a device or workload is a user.
 func (s Subject) Valid() bool {
-	return (s.User == "" || s.Tenant != "") && (!s.Device || s.User != "")
+	return (s.User == "" || s.Tenant != "") && s.Class.Known() && (s.Class == ClassPerson || s.User != "")
 }
 
 // Narrow adds what more says to s. A tenant or a user once known is never replaced: anything that differs is
@@ -35,7 +35,7 @@ func (s Subject) Narrow(more Subject) (Subject, error) {
 		return s, nil
 	case s.User == "":
 		return more, nil
-	case s.User != more.User || s.Device != more.Device:
+	case s.User != more.User || s.Class != more.Class:
 		return s, ErrContradiction
 	}
 	return s, nil

@@ -10,6 +10,7 @@ const (
 	AtDevice         Position = "device"
 	AtPerson         Position = "person"
 	AtPersonOnDevice Position = "person on device"
+	AtWorkload       Position = "workload"
 	AtOneRequest     Position = "one request"
 	AtEnded          Position = "ended"
 )
@@ -27,9 +28,11 @@ func PositionOf(s State) Position {
 		switch {
 		case s.OneRequest():
 			return AtOneRequest
-		case s.person != nil && s.device != nil:
+		case s.person != nil && s.unattended != nil:
 			return AtPersonOnDevice
-		case s.device != nil:
+		case s.unattended != nil && s.unattended.Subject.Class == ClassWorkload:
+			return AtWorkload
+		case s.unattended != nil:
 			return AtDevice
 		default:
 			return AtPerson
@@ -60,7 +63,7 @@ func Rules() []Rule {
 		{AtAuthenticating, EventBegin, []Position{AtAuthenticating}, "ends the running login and its evidence"},
 		{AtAuthenticating, EventRedeem, []Position{AtPending}, "ends the running login"},
 		{AtAuthenticating, EventChallenge, []Position{AtAuthenticating}, "of an interactive factor that the next step allows"},
-		{AtAuthenticating, EventProve, []Position{AtAuthenticating, AtPerson, AtDevice, AtGuest}, "the last step, checked again, leads through the one door; a check that fails ends the login"},
+		{AtAuthenticating, EventProve, []Position{AtAuthenticating, AtPerson, AtDevice, AtWorkload, AtGuest}, "the last step, checked again, leads through the one door; a check that fails ends the login"},
 		{AtAuthenticating, EventFail, []Position{AtAuthenticating, AtGuest}, "too many failures end the login"},
 		{AtAuthenticating, EventCancel, []Position{AtGuest}, ""},
 		{AtAuthenticating, EventSignOut, []Position{AtEnded}, ""},
@@ -78,17 +81,25 @@ func Rules() []Rule {
 		{AtDevice, EventBegin, []Position{AtDevice}, "a person signs on above the device, or another login replaces it when complete"},
 		{AtDevice, EventRedeem, []Position{AtDevice}, "the workflow runs inside; a method that names a device needs that one"},
 		{AtDevice, EventChallenge, []Position{AtDevice}, "of what runs inside"},
-		{AtDevice, EventProve, []Position{AtDevice, AtPersonOnDevice, AtPerson}, "the device keeps what it had until the login inside is complete"},
+		{AtDevice, EventProve, []Position{AtDevice, AtPersonOnDevice, AtPerson, AtWorkload}, "the device keeps what it had until the login inside is complete"},
 		{AtDevice, EventFail, []Position{AtDevice}, "of what runs inside"},
 		{AtDevice, EventEnrol, []Position{AtDevice}, "of the workflow inside"},
 		{AtDevice, EventCancel, []Position{AtDevice}, "ends what runs inside"},
 		{AtDevice, EventSignOut, []Position{AtEnded}, ""},
 		{AtDevice, EventRevoke, []Position{AtEnded}, ""},
 
+		{AtWorkload, EventBegin, []Position{AtWorkload}, "another login replaces it when complete; nobody signs on above it, and no invitation is for it"},
+		{AtWorkload, EventChallenge, []Position{AtWorkload}, "of what runs inside"},
+		{AtWorkload, EventProve, []Position{AtWorkload, AtPerson, AtDevice}, "the workload keeps what it had until the login inside is complete"},
+		{AtWorkload, EventFail, []Position{AtWorkload}, "of what runs inside"},
+		{AtWorkload, EventCancel, []Position{AtWorkload}, "ends what runs inside"},
+		{AtWorkload, EventSignOut, []Position{AtEnded}, ""},
+		{AtWorkload, EventRevoke, []Position{AtEnded}, ""},
+
 		{AtPerson, EventBegin, []Position{AtPerson}, "replaces the session when it is complete"},
 		{AtPerson, EventStepUp, []Position{AtPerson}, "runs inside"},
 		{AtPerson, EventChallenge, []Position{AtPerson}, "of what runs inside, or to enrol a credential"},
-		{AtPerson, EventProve, []Position{AtPerson, AtDevice}, "a step-up adds evidence and extends nothing; a login replaces the session"},
+		{AtPerson, EventProve, []Position{AtPerson, AtDevice, AtWorkload}, "a step-up adds evidence and extends nothing; a login replaces the session"},
 		{AtPerson, EventFail, []Position{AtPerson}, "changes nothing of the principal"},
 		{AtPerson, EventEnrol, []Position{AtPerson}, ""},
 		{AtPerson, EventCancel, []Position{AtPerson}, "ends what runs inside"},
@@ -98,7 +109,7 @@ func Rules() []Rule {
 		{AtPersonOnDevice, EventBegin, []Position{AtPersonOnDevice}, "another person signs on, or another login replaces both"},
 		{AtPersonOnDevice, EventStepUp, []Position{AtPersonOnDevice}, "runs inside"},
 		{AtPersonOnDevice, EventChallenge, []Position{AtPersonOnDevice}, "of what runs inside, or to enrol a credential"},
-		{AtPersonOnDevice, EventProve, []Position{AtPersonOnDevice, AtPerson, AtDevice}, ""},
+		{AtPersonOnDevice, EventProve, []Position{AtPersonOnDevice, AtPerson, AtDevice, AtWorkload}, ""},
 		{AtPersonOnDevice, EventFail, []Position{AtPersonOnDevice}, ""},
 		{AtPersonOnDevice, EventEnrol, []Position{AtPersonOnDevice}, ""},
 		{AtPersonOnDevice, EventCancel, []Position{AtPersonOnDevice}, "ends what runs inside"},

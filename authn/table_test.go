@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write generated files anew")
 
-var positions = []authn.Position{authn.AtGuest, authn.AtAuthenticating, authn.AtPending, authn.AtDevice, authn.AtPerson, authn.AtPersonOnDevice, authn.AtOneRequest, authn.AtEnded}
+var positions = []authn.Position{authn.AtGuest, authn.AtAuthenticating, authn.AtPending, authn.AtDevice, authn.AtPerson, authn.AtPersonOnDevice, authn.AtWorkload, authn.AtOneRequest, authn.AtEnded}
 
 var events = []authn.EventKind{authn.EventBegin, authn.EventOnce, authn.EventStepUp, authn.EventRedeem, authn.EventChallenge, authn.EventProve, authn.EventFail, authn.EventEnrol,
 	authn.EventCancel, authn.EventSignOut, authn.EventRevoke}
@@ -39,13 +39,15 @@ func representatives() []authn.State {
 		after(person(), begin(mAdmin, t0), prove(fCert, corpBob, "", t0), issue(fPasskey, "c", t0)),
 		personOnDevice(), after(personOnDevice(), up, issue(fCode, "c", t0)), after(personOnDevice(), enrolChallenge("c", t0)),
 		after(personOnDevice(), begin(mKiosk, t0)), after(personOnDevice(), begin(mAdmin, t0), prove(fCert, corpBob, "", t0), issue(fPasskey, "c", t0)),
+		after(authn.Guest{}, begin(mJob, t0)), after(device(), begin(mJob, t0)), after(person(), begin(mJob, t0)), after(personOnDevice(), begin(mJob, t0)),
+		workload(), after(workload(), begin(mKiosk, t0)), after(workload(), begin(mJob, t0)), after(workload(), begin(mAdmin, t0), prove(fCert, corpAlice, "", t0), issue(fPasskey, "c", t0)),
 		authn.Ended{Reason: authn.ReasonSignedOut, At: t0},
 	}
 }
 
-// answering are states in which one request is answered: of a person and of a device.
+// answering are states in which one request is answered: of a person, of a device and of a workload.
 func answering() []authn.State {
-	return []authn.State{after(authn.Guest{}, once(mService, corpAlice, t0, fCert, fToken)), after(authn.Guest{}, once(mSensor, lobby, t0, fKiosk))}
+	return []authn.State{after(authn.Guest{}, once(mService, corpAlice, t0, fCert, fToken)), after(authn.Guest{}, once(mSensor, lobby, t0, fKiosk)), after(authn.Guest{}, once(mCron, backup, t0, fJob, fRobot))}
 }
 
 // attempts are events of a kind, good and bad.
@@ -53,9 +55,9 @@ func attempts(k authn.EventKind) []authn.Event {
 	at := t0.Add(time.Second)
 	switch k {
 	case authn.EventBegin:
-		return []authn.Event{begin(mAdmin, at), begin(mKiosk, at), begin(mAttendant, at)}
+		return []authn.Event{begin(mAdmin, at), begin(mKiosk, at), begin(mJob, at), begin(mAttendant, at)}
 	case authn.EventOnce:
-		all := []authn.Event{once(mService, corpAlice, at, fCert, fToken), once(mSensor, lobby, at, fKiosk), once(mAdmin, corpAlice, at, fCert, fPasskey)}
+		all := []authn.Event{once(mService, corpAlice, at, fCert, fToken), once(mSensor, lobby, at, fKiosk), once(mCron, backup, at, fJob, fRobot), once(mAdmin, corpAlice, at, fCert, fPasskey)}
 		refused := once(mService, corpAlice, at, fCert, fToken)
 		refused.Check = &authn.Check{Subject: corpAlice, OnOffer: true, Refused: "suspended"}
 		return append(all, refused)
@@ -67,8 +69,8 @@ func attempts(k authn.EventKind) []authn.Event {
 		return []authn.Event{issue(fPasskey, "n", at), issue(fCode, "n", at), enrolChallenge("n", at)}
 	case authn.EventProve:
 		var all []authn.Event
-		for _, f := range []authn.Factor{fCert, fPasskey, fCode, fKiosk} {
-			for _, of := range []authn.Subject{corpAlice, corpBob, labsAlice, lobby} {
+		for _, f := range []authn.Factor{fCert, fPasskey, fCode, fKiosk, fJob} {
+			for _, of := range []authn.Subject{corpAlice, corpBob, labsAlice, lobby, backup} {
 				for _, c := range []string{"", "c"} {
 					all = append(all, prove(f, of, c, at))
 					refused := prove(f, of, c, at)
@@ -217,8 +219,8 @@ has no row is refused, and leaves the state as it was.
 - **guest**: nobody.
 - **authenticating**: a login is running. It holds the method as it was when the login began.
 - **pending**: let into one workflow and nothing else: enrolling a first passkey with an invitation.
-- **device**, **person**, **person on device**: authenticated. At most one thing runs inside: a step-up, another login, an
-  enrolment, a workflow.
+- **device**, **person**, **person on device**, **workload**: authenticated. At most one thing runs inside: a step-up, another login, an
+  enrolment, a workflow. In a workload's only another login does.
 - **one request**: authenticated by what came with the request, for that request. It is never stored, and refuses every event; a
   session that the caller has as well goes on beside it.
 - **ended**: a tombstone. It refuses every event.

@@ -179,19 +179,19 @@ type Enrolment struct {
 	Challenge  Asked
 }
 
-// User is a user, or a device, as factors see it.
+// User is a person, a device or a workload, as factors see it.
 type User struct {
 	Tenant  string
 	ID      string
-	Name    string // login name, unique among the users (or devices) of its tenant
+	Name    string // login name, unique among those of its class in its tenant
 	Display string
 	Handle  []byte // 64 random bytes, unique in the portal (WebAuthn L3 section 5.4.3)
-	Device  bool
+	Class   authn.Class
 }
 
 // Subject is the user's subject.
 func (u User) Subject() authn.Subject {
-	return authn.Subject{Tenant: u.Tenant, User: u.ID, Device: u.Device}
+	return authn.Subject{Tenant: u.Tenant, User: u.ID, Class: u.Class}
 }
 
 // Credential is something enrolled that a factor verifies against.
@@ -212,8 +212,9 @@ type Credential struct {
 
 // Directory is what factors may look up. It is safe for concurrent use. What is not there is [ErrNotFound].
 type Directory interface {
-	// UserNamed finds a user, or with device a device, by login name. Names are compared exactly.
-	UserNamed(ctx context.Context, tenant, name string, device bool) (User, error)
+	// UserNamed finds a person, a device or a workload by login name: names of each class are a namespace apart. They are
+	// compared exactly.
+	UserNamed(ctx context.Context, tenant, name string, class authn.Class) (User, error)
 	// UserByHandle finds a user by its 64 byte handle, in any tenant.
 	UserByHandle(ctx context.Context, handle []byte) (User, error)
 	// Credential finds a credential of a factor by id within a tenant. Flagged ones are found too.
@@ -275,7 +276,7 @@ func TokenDigest(issuer, value string) [sha256.Size]byte {
 
 // Live tells whether a session is there, for tokens that were made from one. It is safe for concurrent use.
 type Live interface {
-	// SessionLive reports whether the session with a public id lives and is a person's or device's, with user id user in
+	// SessionLive reports whether the session with a public id lives and is a person's, device's or workload's, with user id user in
 	// tenant.
 	SessionLive(ctx context.Context, now time.Time, tenant, user, id string) (bool, error)
 }

@@ -121,11 +121,14 @@ type NewUser struct {
 	Name    string // login name: exact, 1 to 64 bytes, without spaces, control or bidirectional characters
 	Display string // empty: the login name
 	Admin   bool
-	Device  bool
+	Class   authn.Class // what it is; only people administer
 }
 
-// CreateUser makes a user, or a device. A name that exists is ErrConflict; one that cannot be is ErrBadRequest.
+// CreateUser makes a user: a person, a device or a workload. A name that exists is ErrConflict; one that cannot be is ErrBadRequest.
 func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
+	if !n.Class.Known() || n.Admin && n.Class != authn.ClassPerson {
+		return User{}, ErrBadRequest
+	}
 	if !goodName(n.Name) || len(n.Display) > 200 || !utf8.ValidString(n.Display) {
 		return User{}, ErrBadRequest
 	}
@@ -137,7 +140,7 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 		return User{}, err
 	}
 	// The audit log would have a user who never was.
-	if _, err := a.engine.store.UserNamed(ctx, a.tenant, n.Name, n.Device); err == nil {
+	if _, err := a.engine.store.UserNamed(ctx, a.tenant, n.Name, n.Class); err == nil {
 		return User{}, ErrConflict
 	} else if !errors.Is(err, ErrNotFound) {
 		return User{}, broken("read user", err)
@@ -145,9 +148,9 @@ func (a *Admin) CreateUser(ctx context.Context, n NewUser) (User, error) {
 	if n.Display == "" {
 		n.Display = n.Name
 	}
-	u := User{User: factors.User{Tenant: a.tenant, ID: id, Name: n.Name, Display: n.Display, Handle: handle, Device: n.Device}, Status: Active,
+	u := User{User: factors.User{Tenant: a.tenant, ID: id, Name: n.Name, Display: n.Display, Handle: handle, Class: n.Class}, Status: Active,
 		Admin: n.Admin, Created: a.engine.now()}
-	return u, a.gain(ctx, Event{What: UserCreated, User: u.ID, Name: u.Name}, func() error {
+	return u, a.gain(ctx, Event{What: UserCreated, User: u.ID, Class: u.Class, Name: u.Name}, func() error {
 		return broken("create user", a.engine.store.CreateUser(ctx, u))
 	}, func(ctx context.Context) error {
 		u.Status, u.Admin = Suspended, false
@@ -179,7 +182,7 @@ func goodName(name string) bool {
 	return true
 }
 
-// Users lists the users and devices of the tenant.
+// Users lists the users of the tenant, of all classes.
 func (a *Admin) Users(ctx context.Context) ([]User, error) {
 	users, err := a.engine.store.Users(ctx, a.tenant)
 	return users, broken("list users", err)
@@ -214,7 +217,7 @@ func (a *Admin) RemoveCredential(ctx context.Context, user, factor, id string) e
 	end := func(ctx context.Context) error {
 		n, err := a.engine.endSessionsWith(ctx, a.tenant, user, factor, id, "", a.engine.now())
 		if err == nil && n > 0 {
-			err = a.record(ctx, Event{What: SessionRevoked, User: u.ID, Name: u.Name, Reason: ReasonCredentialRemoved, Detail: howMany(n)})
+			err = a.record(ctx, Event{What: SessionRevoked, User: u.ID, Class: u.Class, Name: u.Name, Reason: ReasonCredentialRemoved, Detail: howMany(n)})
 		}
 		return err
 	}
@@ -240,7 +243,7 @@ func (a *Admin) RemoveCredential(ctx context.Context, user, factor, id string) e
 	if err := end(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	return a.record(ctx, Event{What: CredentialRemoved, User: u.ID, Name: u.Name, Factor: factor})
+	return a.record(ctx, Event{What: CredentialRemoved, User: u.ID, Class: u.Class, Name: u.Name, Factor: factor})
 }
 
 // SetStatus suspends a user or lets it in again. Suspension ends the user's sessions and running logins before it
@@ -262,7 +265,7 @@ func (a *Admin) SetStatus(ctx context.Context, user string, status Status) error
 }
 
 // SetAdmin gives or takes the right to administer. Administrators cannot take it from themselves, and nobody takes it from
-// the last one (ErrConflict).
+// the last one (ErrConflict). Devices and workloads never have it (ErrBadRequest).
 func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	if user == a.by && !admin {
 		return ErrConflict
@@ -270,6 +273,14 @@ func (a *Admin) SetAdmin(ctx context.Context, user string, admin bool) error {
 	detail := "administrator"
 	if !admin {
 		detail = "no administrator"
+	}
+	if admin {
+		switch u, err := a.User(ctx, user); {
+		case err != nil:
+			return err
+		case u.Class != authn.ClassPerson:
+			return ErrBadRequest
+		}
 	}
 	set := func(admin bool) func(*User) { return func(u *User) { u.Admin = admin } }
 	return a.changeUser(ctx, user, change{gain: admin, detail: detail, to: set(admin), back: set(false)})
@@ -318,7 +329,7 @@ func (a *Admin) changeUser(ctx context.Context, id string, c change) error {
 		return broken("read user", err)
 	}
 	was := u
-	ev := Event{What: UserChanged, User: u.ID, Name: u.Name, Detail: c.detail}
+	ev := Event{What: UserChanged, User: u.ID, Class: u.Class, Name: u.Name, Detail: c.detail}
 	if c.gain {
 		return a.gain(ctx, ev, func() error { return a.swapUser(ctx, u, c) }, func(ctx context.Context) error {
 			if same := was; func() bool { c.to(&same); return same.Status == was.Status && same.Admin == was.Admin }() {
@@ -389,10 +400,10 @@ func (a *Admin) keepOne(ctx context.Context, was User) error {
 // endUser ends all sessions and logins of a user.
 func (a *Admin) endUser(ctx context.Context, u User, why authn.Reason) (int, error) {
 	m := Match{Tenant: a.tenant, Person: u.ID}
-	if u.Device {
+	if u.Class != authn.ClassPerson {
 		m = Match{Tenant: a.tenant, Device: u.ID}
 	}
-	return a.endMatching(ctx, m, Event{User: u.ID, Name: u.Name, Reason: why})
+	return a.endMatching(ctx, m, Event{User: u.ID, Class: u.Class, Name: u.Name, Reason: why})
 }
 
 // endMatching ends rows and writes down how many.
@@ -431,8 +442,8 @@ func (a *Admin) SetTenantStatus(ctx context.Context, status Status) error {
 	return a.record(ctx, ev)
 }
 
-// Invite makes an invitation for a user and withdraws the open ones. The code is shown this once and kept as a hash. A
-// life of zero means [DefaultInvitationLife].
+// Invite makes an invitation for a person (ErrBadRequest for anybody else) and withdraws the open ones. The code is shown
+// this once and kept as a hash. A life of zero means [DefaultInvitationLife].
 func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (code string, err error) {
 	if life <= 0 {
 		life = DefaultInvitationLife
@@ -440,6 +451,9 @@ func (a *Admin) Invite(ctx context.Context, user string, life time.Duration) (co
 	u, err := a.engine.store.User(ctx, a.tenant, user)
 	if err != nil {
 		return "", broken("read user", err)
+	}
+	if u.Class != authn.ClassPerson {
+		return "", ErrBadRequest
 	}
 	if user == a.by {
 		// One's own account gets another credential by what adding one demands, and by no detour.

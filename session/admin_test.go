@@ -253,7 +253,7 @@ func TestNoUserWithoutAudit(t *testing.T) {
 	if !errors.As(err, &down) {
 		t.Fatal(err)
 	}
-	if u, err := w.store.UserNamed(context.Background(), "corp", "mallory", false); err == nil && u.Admin {
+	if u, err := w.store.UserNamed(context.Background(), "corp", "mallory", authn.ClassPerson); err == nil && u.Admin {
 		t.Error("an administrator was made that the audit log does not know of")
 	}
 }

@@ -105,8 +105,12 @@ func (e *Engine) logEvent(ctx context.Context, ev Event) {
 	if !e.log.Enabled(ctx, level) {
 		return
 	}
+	class := ""
+	if ev.Class != authn.ClassPerson {
+		class = ev.Class.String()
+	}
 	attrs := make([]slog.Attr, 0, 12)
-	for _, a := range [...][2]string{{"reason", string(ev.Reason)}, {"tenant", ev.Tenant}, {"user", ev.User}, {"name", ev.Name},
+	for _, a := range [...][2]string{{"reason", string(ev.Reason)}, {"tenant", ev.Tenant}, {"user", ev.User}, {"class", class}, {"name", ev.Name},
 		{"method", ev.Method}, {"factor", ev.Factor}, {"login", ev.Login}, {"session", ev.Session}, {"source", ev.Source}, {"by", ev.By}, {"detail", ev.Detail}} {
 		if a[1] != "" {
 			attrs = append(attrs, slog.String(a[0], a[1]))

@@ -162,7 +162,7 @@ func (s *Session) expires(state authn.State) time.Time {
 	at := s.now.Add(guestLife)
 	if a, ok := state.(authn.Authenticated); ok {
 		at = a.Principal().Deadline
-		if d, ok := a.Device(); ok && d.Deadline.After(at) {
+		if d, ok := a.Unattended(); ok && d.Deadline.After(at) {
 			at = d.Deadline
 		}
 	}
@@ -181,7 +181,7 @@ func indexOf(state authn.State) Index {
 			x.Person = p.Subject.User
 			x.add(p.All())
 		}
-		if d, ok := st.Device(); ok {
+		if d, ok := st.Unattended(); ok {
 			x.Device = d.Subject.User
 			x.add(d.All())
 		}
@@ -194,10 +194,10 @@ func indexOf(state authn.State) Index {
 
 func loginIndex(l authn.Login) Index {
 	x := Index{Tenant: l.Subject.Tenant}
-	if l.Subject.Device {
-		x.Device = l.Subject.User
-	} else {
+	if l.Subject.Class == authn.ClassPerson {
 		x.Person = l.Subject.User
+	} else {
+		x.Device = l.Subject.User
 	}
 	x.add(l.Evidence)
 	return x
@@ -308,7 +308,7 @@ func (s *Session) events(effects []authn.Effect) []Event {
 }
 
 func (s *Session) event(h authn.Happened) Event {
-	return Event{At: s.now, Tenant: h.Subject.Tenant, User: h.Subject.User, Name: h.Names.User, What: h.What, Reason: h.Reason, Method: h.Method,
+	return Event{At: s.now, Tenant: h.Subject.Tenant, User: h.Subject.User, Class: h.Subject.Class, Name: h.Names.User, What: h.What, Reason: h.Reason, Method: h.Method,
 		Factor: h.Factor, Login: h.Login, Session: s.ID(), Source: s.client().Source}
 }
 

@@ -76,7 +76,7 @@ func (s *Session) standingSince(ctx context.Context, subject authn.Subject, evid
 	}
 	if why := badStanding(t, u); why != "" {
 		refuse(why)
-	} else if u.Device != subject.Device {
+	} else if u.Class != subject.Class {
 		refuse(authn.ReasonSubject)
 	}
 	c.Names = authn.Names{Tenant: subject.Tenant, User: u.Name}
@@ -141,15 +141,22 @@ func (s *Session) Allows(want ...authn.Requirement) error {
 
 // AllowsDevice is Allows for the device principal.
 func (s *Session) AllowsDevice(want ...authn.Requirement) error {
-	a, ok := s.state.(authn.Authenticated)
-	if !ok {
-		return ErrNotAuthenticated
-	}
+	a, _ := s.state.(authn.Authenticated)
 	d, ok := a.Device()
 	if !ok {
 		return ErrNotAuthenticated
 	}
 	return s.allows(d, want)
+}
+
+// AllowsWorkload is Allows for the workload principal.
+func (s *Session) AllowsWorkload(want ...authn.Requirement) error {
+	a, _ := s.state.(authn.Authenticated)
+	w, ok := a.Workload()
+	if !ok {
+		return ErrNotAuthenticated
+	}
+	return s.allows(w, want)
 }
 
 func (s *Session) allows(p authn.Principal, want []authn.Requirement) error {

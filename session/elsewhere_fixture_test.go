@@ -229,7 +229,7 @@ func (f *token) Verify(ctx context.Context, v factors.Verification) (factors.Ver
 		}
 		return factors.Verified{}, factors.Reject(factors.ReasonRevoked, "")
 	}
-	u, err := f.env.Directory.UserNamed(ctx, tenant, user, false)
+	u, err := f.env.Directory.UserNamed(ctx, tenant, user, authn.ClassPerson)
 	if errors.Is(err, factors.ErrNotFound) {
 		return factors.Verified{}, factors.Reject(factors.ReasonUserUnknown, "")
 	}

@@ -34,7 +34,7 @@ func TestSignInElsewhereMakesAUserWithoutRights(t *testing.T) {
 	}
 	u, err := w.store.User(context.Background(), "corp", p.Subject.User)
 	must(t, err)
-	if u.Admin || u.Device || u.Status != session.Active || len(u.Handle) != 64 {
+	if u.Admin || u.Class != authn.ClassPerson || u.Status != session.Active || len(u.Handle) != 64 {
 		t.Errorf("the user is %+v", u)
 	}
 	w.wantEvent("corp", session.UserCreated, "")

@@ -219,8 +219,8 @@ func (e *Engine) random(n int) (string, error) {
 // lookups is the directory as factors see it.
 type lookups struct{ store Directory }
 
-func (l lookups) UserNamed(ctx context.Context, tenant, name string, device bool) (factors.User, error) {
-	u, err := l.store.UserNamed(ctx, tenant, name, device)
+func (l lookups) UserNamed(ctx context.Context, tenant, name string, class authn.Class) (factors.User, error) {
+	u, err := l.store.UserNamed(ctx, tenant, name, class)
 	if err == nil && u.NamedElsewhere {
 		return factors.User{}, factors.ErrNotFound
 	}

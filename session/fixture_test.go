@@ -216,7 +216,7 @@ func (w *world) populate() {
 		session.NewUser
 	}{
 		{"corp", session.NewUser{Name: "alice"}}, {"labs", session.NewUser{Name: "alice"}}, {"corp", session.NewUser{Name: "bob"}},
-		{"corp", session.NewUser{Name: "root", Admin: true}}, {"corp", session.NewUser{Name: "lobby", Device: true}},
+		{"corp", session.NewUser{Name: "root", Admin: true}}, {"corp", session.NewUser{Name: "lobby", Class: authn.ClassDevice}},
 	} {
 		made, err := w.Operate(u.tenant).CreateUser(ctx, u.NewUser)
 		must(w.t, err)

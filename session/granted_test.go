@@ -193,7 +193,7 @@ func TestTokenNamesItsOwnUser(t *testing.T) {
 		t.Log("nothing is minted:", err)
 		return
 	}
-	named, err := w.store.UserNamed(ctx, "corp", who.Names.User, false)
+	named, err := w.store.UserNamed(ctx, "corp", who.Names.User, authn.ClassPerson)
 	must(t, err)
 	if named.ID != u.ID {
 		t.Errorf("the token of %s says %q, and that is %s", u.ID, who.Names.User, other.ID)

@@ -116,8 +116,8 @@ func (s *Session) deviceMethod() string {
 
 // ambientTenant is the tenant that the request's own credentials map to. It picks a method and proves nothing.
 func (s *Session) ambientTenant(ctx context.Context) (string, error) {
-	if d, ok := s.state.(authn.Authenticated); ok {
-		if p, ok := d.Device(); ok {
+	if a, ok := s.state.(authn.Authenticated); ok {
+		if p, ok := a.Unattended(); ok {
 			return p.Subject.Tenant, nil
 		}
 	}
@@ -681,8 +681,8 @@ func isPerson(state authn.State, subject authn.Subject) bool {
 		return false
 	}
 	person, _ := a.Person()
-	device, _ := a.Device()
-	return person.Subject == subject || device.Subject == subject
+	unattended, _ := a.Unattended()
+	return person.Subject == subject || unattended.Subject == subject
 }
 
 // gained is the principal that a change made, or made prove more, and the evidence that it did not have before. What a

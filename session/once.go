@@ -297,8 +297,8 @@ func (l live) SessionLive(ctx context.Context, now time.Time, tenant, user, id s
 		return false, nil
 	}
 	person, _ := a.Person()
-	device, _ := a.Device()
-	for _, p := range []authn.Principal{person, device} {
+	unattended, _ := a.Unattended()
+	for _, p := range []authn.Principal{person, unattended} {
 		if p.Subject.Tenant != tenant || p.Subject.User != user || p.Login != login {
 			continue
 		}

@@ -146,7 +146,8 @@ func (s *Session) noteRefused(ctx context.Context, row Row, live authn.State) {
 	ev := s.event(authn.Happened{What: SessionRefused, Reason: s.why})
 	ev.Session, ev.Tenant, ev.User = publicID(row.Selector), row.Index.Tenant, row.Index.Person
 	if a, ok := live.(authn.Authenticated); ok {
-		ev.Name, ev.Method = a.Principal().Names.User, a.Principal().Method.Name
+		p := a.Principal()
+		ev.User, ev.Class, ev.Name, ev.Method = p.Subject.User, p.Subject.Class, p.Names.User, p.Method.Name
 	}
 	_ = s.engine.record(ctx, ev)
 }
@@ -275,26 +276,26 @@ func (s *Session) lose(ctx context.Context, lost loss) error {
 }
 
 func (s *Session) checkSessionTies(ctx context.Context, a authn.Authenticated) error {
-	var ofPerson, ofDevice loss
+	var ofPerson, ofUnattended loss
 	person, isPerson := a.Person()
-	device, isDevice := a.Device()
+	unattended, isUnattended := a.Unattended()
 	var err error
-	if isDevice {
-		if ofDevice, err = s.principalLost(ctx, device); err != nil {
+	if isUnattended {
+		if ofUnattended, err = s.principalLost(ctx, unattended); err != nil {
 			return err
 		}
 	}
-	if isPerson && ofDevice.why == "" {
+	if isPerson && ofUnattended.why == "" {
 		if ofPerson, err = s.principalLost(ctx, person); err != nil {
 			return err
 		}
 	}
-	if ofPerson.why != "" || ofDevice.why != "" {
-		lost := ofDevice
+	if ofPerson.why != "" || ofUnattended.why != "" {
+		lost := ofUnattended
 		if lost.why == "" {
 			lost = ofPerson
 		}
-		view, stays := a.Untied(ofPerson.why != "", ofDevice.why != "").(authn.Authenticated)
+		view, stays := a.Untied(ofPerson.why != "", ofUnattended.why != "").(authn.Authenticated)
 		if !stays {
 			return s.lose(ctx, lost)
 		}
@@ -397,7 +398,7 @@ func (s *Session) seen(ctx context.Context, changed, dropped bool) error {
 		return lostIsFine(s.saveAsIs(ctx, effects))
 	}
 	idle := a.Principal().Idle
-	if d, ok := a.Device(); ok && d.Idle > 0 && (idle == 0 || d.Idle < idle) {
+	if d, ok := a.Unattended(); ok && d.Idle > 0 && (idle == 0 || d.Idle < idle) {
 		idle = d.Idle
 	}
 	if idle == 0 || s.now.Sub(s.row.Touched) < idle/10 {

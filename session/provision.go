@@ -94,7 +94,7 @@ func (s *Session) namesFor(p *factors.Provision) ([]string, error) {
 // namesUsers reports whether what a caller brings along may name a user of the directory.
 func (rt *runtime) namesUsers() bool {
 	for _, f := range rt.factors {
-		if d := f.Describe(); d.Ambient && !d.Device && d.Identifies == authn.IdentifiesUser {
+		if d := f.Describe(); d.Ambient && d.Class == authn.ClassPerson && d.Identifies == authn.IdentifiesUser {
 			return true
 		}
 	}
@@ -107,7 +107,7 @@ func (s *Session) storeProvisioned(ctx context.Context, p Provisioned) (User, er
 	if p.User.Display == "" {
 		p.User.Display = p.User.Name
 	}
-	_, err := s.engine.store.UserNamed(ctx, p.User.Tenant, p.User.Name, false)
+	_, err := s.engine.store.UserNamed(ctx, p.User.Tenant, p.User.Name, authn.ClassPerson)
 	if err == nil {
 		return s.linkedAlready(ctx, p)
 	}

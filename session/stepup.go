@@ -52,7 +52,7 @@ func (s *Session) stepsFor(p authn.Principal, want authn.Requirement) ([]authn.S
 			return nil, ErrBadRequest
 		}
 		d := f.Describe()
-		if d.Device || s.ofOneRequest(name) {
+		if d.Class != authn.ClassPerson || s.ofOneRequest(name) {
 			return nil, ErrForbidden
 		}
 		shown := slices.ContainsFunc(have, func(e authn.Evidence) bool { return e.Factor == name })
@@ -66,7 +66,7 @@ func (s *Session) stepsFor(p authn.Principal, want authn.Requirement) ([]authn.S
 	var choice authn.Step
 	for _, f := range s.rt.order {
 		d := f.Describe()
-		if _, interactive := f.(factors.Challenger); !interactive || d.Device {
+		if _, interactive := f.(factors.Challenger); !interactive || d.Class != authn.ClassPerson {
 			continue
 		}
 		best := d.BestEvidence()

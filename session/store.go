@@ -55,8 +55,8 @@ type Row struct {
 	Memo *Memo
 }
 
-// Index is what rows are found by, apart from their selector and id. Person and Device are the subjects' users;
-// Certificates are the digests of the certificates that the row is tied to.
+// Index is what rows are found by, apart from their selector and id. Person and Device are the subjects' users, Device that
+// of a device or a workload; Certificates are the digests of the certificates that the row is tied to.
 type Index struct {
 	Tenant       string
 	Person       string
@@ -188,7 +188,7 @@ type Tenant struct {
 	Cutoff time.Time
 }
 
-// User is a person or device of one tenant.
+// User is a person, a device or a workload of one tenant.
 type User struct {
 	factors.User
 	Status  Status
@@ -253,11 +253,13 @@ type Directory interface {
 	SetTenantStatus(ctx context.Context, id string, s Status, cutoff time.Time) error
 
 	User(ctx context.Context, tenant, id string) (User, error)
-	UserNamed(ctx context.Context, tenant, name string, device bool) (User, error)
+	// UserNamed finds a user by the name within its class.
+	UserNamed(ctx context.Context, tenant, name string, class authn.Class) (User, error)
 	UserByHandle(ctx context.Context, handle []byte) (User, error)
-	// Users lists the users and devices of a tenant by name.
+	// Users lists the users of a tenant, of all classes, by name.
 	Users(ctx context.Context, tenant string) ([]User, error)
-	// CreateUser: an id, handle, or name within tenant and namespace that exists is ErrConflict.
+	// CreateUser: an id, handle, or name within tenant and class that exists is ErrConflict. A class that is not known is an
+	// error.
 	CreateUser(ctx context.Context, u User) error
 	// Provision creates a user and stores a credential of theirs, in one transaction. Whatever CreateUser or Enrol would
 	// answer with ErrConflict is so here, and nothing is stored; an unknown tenant is ErrNotFound. The user begins at the
@@ -310,6 +312,7 @@ type Event struct {
 	At      time.Time
 	Tenant  string // empty: before a tenant was bound, or of the portal
 	User    string // user id
+	Class   authn.Class
 	Name    string // login name, where it is known to be one of the tenant's
 	What    authn.Occurrence
 	Reason  authn.Reason

@@ -179,7 +179,7 @@ func (f *typed) find(ctx context.Context, r factors.Request, a typedAnswer) (fac
 	if len(a.Handle) > 0 {
 		u, err = f.directory.UserByHandle(ctx, a.Handle)
 	} else {
-		u, err = f.directory.UserNamed(ctx, tenant, r.Claim.User, false)
+		u, err = f.directory.UserNamed(ctx, tenant, r.Claim.User, authn.ClassPerson)
 	}
 	if err != nil && !errors.Is(err, factors.ErrNotFound) {
 		return u, factors.Credential{}, err

@@ -67,11 +67,15 @@ type fakeSettings struct {
 }
 
 func (s *fakeSettings) Describe() authn.Factor {
-	f := authn.Factor{Ambient: s.Ambient, Tied: s.Tied, Device: s.Proves == "device",
+	f := authn.Factor{Ambient: s.Ambient, Tied: s.Tied,
 		Best: authn.Strength{Category: authn.Have, PhishingResistant: s.Resistant, UserVerified: s.Verified}}
 	switch s.Proves {
-	case "user", "device":
+	case "user":
 		f.Identifies = authn.IdentifiesUser
+	case "device":
+		f.Identifies, f.Class = authn.IdentifiesUser, authn.ClassDevice
+	case "workload":
+		f.Identifies, f.Class = authn.IdentifiesUser, authn.ClassWorkload
 	case "tenant":
 		f.Identifies = authn.IdentifiesTenant
 	}

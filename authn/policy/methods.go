@@ -122,6 +122,9 @@ func (r *reader) oneMethod(p pair) (Method, error) {
 	if m.Session.Idle == 0 {
 		m.Session.Idle = min(DefaultIdle, m.Session.Absolute)
 	}
+	if err := r.checkWorkload(p, e, m); err != nil {
+		return Method{}, err
+	}
 	if err := r.checkMethod(p, e, m); err != nil {
 		return Method{}, err
 	}
@@ -130,6 +133,28 @@ func (r *reader) oneMethod(p pair) (Method, error) {
 	}
 	made := Method{Method: m, TokenAlone: e.TokenAlone}
 	return made, r.checkTokenAlone(p, made)
+}
+
+// checkWorkload refuses, in a method for programs, what only others can do.
+func (r *reader) checkWorkload(p pair, e methodEntry, m authn.Method) error {
+	if !m.Makes(authn.ClassWorkload) {
+		return nil
+	}
+	for i, step := range m.Steps {
+		for j, f := range step.AnyOf {
+			node := e.Steps[i].AnyOf[j].node
+			switch {
+			case !f.Ambient:
+				return r.at(node, "method %q is for workloads: %q must be asked, and nobody is there to answer", p.key, f.Name)
+			case f.Class != authn.ClassWorkload && f.Names(f.Class):
+				return r.at(node, "method %q is for workloads: %q names a %s", p.key, f.Name, f.Class)
+			}
+		}
+	}
+	if m.On != "" {
+		return r.at(nodeAt(p.value, "on"), "method %q makes a workload, which is on no device", p.key)
+	}
+	return nil
 }
 
 func (r *reader) checkMethod(p pair, e methodEntry, m authn.Method) error {
@@ -206,9 +231,11 @@ func (r *reader) checkOn(p pair) error {
 		return r.at(node, "method %q runs on each request, by itself: there is no device beneath", p.key)
 	case below.EachRequest:
 		return r.at(node, "method %q: %q runs on each request and leaves no device for it", p.key, m.On)
-	case !below.Device():
+	case below.Makes(authn.ClassWorkload):
+		return r.at(node, "method %q: %q makes a workload, and nobody signs in on a program", p.key, m.On)
+	case !below.Makes(authn.ClassDevice):
 		return r.at(node, "method %q: %q does not make a device principal", p.key, m.On)
-	case m.Device():
+	case m.Makes(authn.ClassDevice):
 		return r.at(node, "method %q makes a device principal itself", p.key)
 	}
 	return nil

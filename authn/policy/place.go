@@ -54,7 +54,7 @@ func (r *reader) insteadOf(m authn.Method, f authn.Factor, after authn.Identifie
 	for _, o := range r.policy.Factors {
 		place := r.placeOf(o.Factor)
 		fits := (o.Ambient || !m.EachRequest) && (m.EachRequest || !place.EachRequest)
-		if fits && !o.Device && r.atLeast(o.Factor) >= after && place.After < after {
+		if fits && o.Class == authn.ClassPerson && r.atLeast(o.Factor) >= after && place.After < after {
 			fit = append(fit, o.Name)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/fido2"
@@ -276,7 +277,7 @@ func userNamed(ctx context.Context, op *session.Admin, name string) (session.Use
 		return session.User{}, err
 	}
 	for _, u := range users {
-		if u.Name == name && !u.Device {
+		if u.Name == name && u.Class == authn.ClassPerson {
 			return u, nil
 		}
 	}

@@ -123,7 +123,7 @@ func (f *badgeFactor) Verify(ctx context.Context, v factors.Verification) (facto
 	if err != nil {
 		return factors.Verified{}, err
 	}
-	u, err := f.directory.UserNamed(ctx, f.tenant, known.User, false)
+	u, err := f.directory.UserNamed(ctx, f.tenant, known.User, authn.ClassPerson)
 	switch {
 	case err != nil && !errors.Is(err, factors.ErrNotFound):
 		return factors.Verified{}, fmt.Errorf("badge: %w", err)

@@ -21,9 +21,9 @@ import (
 // people is a directory of one tenant.
 type people map[string]string
 
-func (p people) UserNamed(_ context.Context, tenant, name string, device bool) (factors.User, error) {
+func (p people) UserNamed(_ context.Context, tenant, name string, class authn.Class) (factors.User, error) {
 	id, ok := p[name]
-	if !ok || device || tenant != "corp" {
+	if !ok || class != authn.ClassPerson || tenant != "corp" {
 		return factors.User{}, factors.ErrNotFound
 	}
 	return factors.User{Tenant: tenant, ID: id, Name: name}, nil
@@ -102,7 +102,7 @@ func TestWhatABadgeProves(t *testing.T) {
 // A directory that is down refuses nobody: nothing is decided.
 type down struct{ people }
 
-func (down) UserNamed(context.Context, string, string, bool) (factors.User, error) {
+func (down) UserNamed(context.Context, string, string, authn.Class) (factors.User, error) {
 	return factors.User{}, context.DeadlineExceeded
 }
 

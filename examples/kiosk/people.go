@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -84,7 +85,7 @@ func (s *site) populate(ctx context.Context) error {
 	}
 	users := []session.NewUser{{Name: attendant, Display: "Carol Cooper"}}
 	for _, name := range devices {
-		users = append(users, session.NewUser{Name: name, Device: true})
+		users = append(users, session.NewUser{Name: name, Class: authn.ClassDevice})
 	}
 	for _, n := range users {
 		if _, err := op.CreateUser(ctx, n); err != nil && !errors.Is(err, session.ErrConflict) {
@@ -127,7 +128,7 @@ func userNamed(ctx context.Context, op *session.Admin, name string) (session.Use
 		return session.User{}, err
 	}
 	for _, u := range users {
-		if u.Name == name && !u.Device {
+		if u.Name == name && u.Class == authn.ClassPerson {
 			return u, nil
 		}
 	}

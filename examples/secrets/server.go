@@ -20,6 +20,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/jwt"
@@ -217,7 +218,7 @@ func users(ctx context.Context, op *session.Admin) error {
 		return err
 	}
 	for _, c := range clients {
-		if slices.ContainsFunc(there, func(u session.User) bool { return u.Name == c.name && !u.Device }) {
+		if slices.ContainsFunc(there, func(u session.User) bool { return u.Name == c.name && u.Class == authn.ClassPerson }) {
 			continue
 		}
 		if _, err := op.CreateUser(ctx, session.NewUser{Name: c.name}); err != nil {

@@ -37,10 +37,10 @@ func (c *checker) keepsTies() {
 	}
 	c.untied("Request with a tie of nothing", c.Request, authn.Tie{Bind: e.Tie.Bind}, e.Subject, false)
 	if e.Subject.Tenant != "" {
-		c.untied("Request with a subject of another tenant", c.Request, *e.Tie, authn.Subject{Tenant: e.Subject.Tenant + "-other", User: e.Subject.User, Device: e.Subject.Device}, false)
+		c.untied("Request with a subject of another tenant", c.Request, *e.Tie, authn.Subject{Tenant: e.Subject.Tenant + "-other", User: e.Subject.User, Class: e.Subject.Class}, false)
 	}
 	if e.Subject.User != "" {
-		c.untied("Request with another user", c.Request, *e.Tie, authn.Subject{Tenant: e.Subject.Tenant, User: e.Subject.User + "-other", Device: e.Subject.Device}, false)
+		c.untied("Request with another user", c.Request, *e.Tie, authn.Subject{Tenant: e.Subject.Tenant, User: e.Subject.User + "-other", Class: e.Subject.Class}, false)
 	}
 }
 

@@ -266,7 +266,7 @@ func TestManyCredentials(t *testing.T) {
 func TestDevicesHaveNoPasskeys(t *testing.T) {
 	b := newBench(t, "")
 	kiosk := b.user("corp", "kiosk")
-	kiosk.Device = true
+	kiosk.Class = authn.ClassDevice
 	b.directory.users[len(b.directory.users)-1] = kiosk
 	if _, err := b.factor.EnrolChallenge(context.Background(), factors.Enrolment{Request: b.request(kiosk.Subject()), User: kiosk}); err == nil {
 		t.Error("a challenge for a device")
@@ -286,7 +286,7 @@ func TestPersonWhoBecameADevice(t *testing.T) {
 	b := newBench(t, "")
 	a := fido2test.New(origin)
 	b.enrol(a, b.alice)
-	b.directory.users[0].Device = true
+	b.directory.users[0].Class = authn.ClassDevice
 	_, err := b.login(a, authn.Subject{Tenant: "corp"})
 	b.refused(err, fido2.ReasonForeignUser)
 }
@@ -541,7 +541,7 @@ func TestSameWork(t *testing.T) {
 		"no credential":  func(b *bench, _ *fido2test.Authenticator) { b.directory.credentials = nil },
 		"flagged":        func(b *bench, _ *fido2test.Authenticator) { b.directory.credentials[0].Flagged = "lost" },
 		"another's device": func(b *bench, a *fido2test.Authenticator) {
-			b.directory.users[1].Device = true
+			b.directory.users[1].Class = authn.ClassDevice
 			a.Handle = b.bob.Handle
 		},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	"github.com/go-webauthn/webauthn/webauthn"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
@@ -47,8 +48,8 @@ func (f *Factor) EnrolChallenge(ctx context.Context, e factors.Enrolment) (facto
 
 // mayHave holds whom a passkey would belong to to what a login will ask.
 func mayHave(e factors.Enrolment) error {
-	if e.User.Device {
-		return errors.New("fido2: passkeys belong to people, not to devices")
+	if e.User.Class != authn.ClassPerson {
+		return errors.New("fido2: passkeys belong to people")
 	}
 	if e.Origin.Tenant != "" && e.User.Tenant != e.Origin.Tenant {
 		return factors.Reject(ReasonForeignUser, "the origin belongs to another tenant")

@@ -29,9 +29,9 @@ type directory struct {
 	credentials []factors.Credential
 }
 
-func (d *directory) UserNamed(_ context.Context, tenant, name string, device bool) (factors.User, error) {
+func (d *directory) UserNamed(_ context.Context, tenant, name string, class authn.Class) (factors.User, error) {
 	for _, u := range d.users {
-		if u.Tenant == tenant && u.Name == name && u.Device == device {
+		if u.Tenant == tenant && u.Name == name && u.Class == class {
 			return u, nil
 		}
 	}

@@ -172,7 +172,7 @@ func (f *Factor) owner(ctx context.Context, e envelope, parsed *protocol.ParsedC
 	if e.tenant != "" && owner.Tenant != e.tenant {
 		return owner, names, factors.Reject(ReasonForeignUser, "the origin belongs to another tenant")
 	}
-	if owner.User == "" || owner.Device {
+	if owner.User == "" || owner.Class != authn.ClassPerson {
 		return owner, names, factors.Reject(ReasonForeignUser, "passkeys belong to people")
 	}
 	return owner, names, nil

@@ -9,7 +9,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for name, more := range map[string]string{"user": "", "nothing": "identifies: nothing", "device": "principal: device", "of a tenant": "tenant: corp",
+	for name, more := range map[string]string{"user": "", "nothing": "identifies: nothing", "device": "principal: device", "workload": "principal: workload", "of a tenant": "tenant: corp",
 		"bound": "bound_to_certificate: required"} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, more)

@@ -195,14 +195,14 @@ func (f *Factor) user(ctx context.Context, now time.Time, tenant string, e *entr
 	if known := e.found.Load(); known != nil && now.Sub(known.at).Abs() < lookupFresh {
 		return &known.user, nil
 	}
-	u, err := f.env.Directory.UserNamed(ctx, tenant, e.user, f.settings.device)
+	u, err := f.env.Directory.UserNamed(ctx, tenant, e.user, f.settings.class)
 	if errors.Is(err, factors.ErrNotFound) {
 		return nil, factors.Reject(factors.ReasonUserUnknown, "tenant %q has nobody of this name", tenant)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jwt: directory: %w", err)
 	}
-	if u.ID == "" || u.Tenant != tenant || u.Name != e.user || u.Device != f.settings.device {
+	if u.ID == "" || u.Tenant != tenant || u.Name != e.user || u.Class != f.settings.class {
 		return nil, errors.New("jwt: the directory found somebody else than it was asked for")
 	}
 	found := &lookup{at: now, user: u}

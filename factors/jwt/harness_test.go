@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,7 +36,8 @@ const (
 var (
 	now   = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	alice = factors.User{Tenant: "corp", ID: "u-alice", Name: "alice"}
-	kiosk = factors.User{Tenant: "corp", ID: "d-alice", Name: "alice", Device: true}
+	kiosk = factors.User{Tenant: "corp", ID: "d-alice", Name: "alice", Class: authn.ClassDevice}
+	job   = factors.User{Tenant: "corp", ID: "w-alice", Name: "alice", Class: authn.ClassWorkload}
 	corp  = authn.Subject{Tenant: "corp"}
 )
 
@@ -54,30 +56,28 @@ func newWorld() *world {
 	w := &world{users: map[string]factors.User{}, denied: map[[sha256.Size]byte]time.Time{}, used: map[string]time.Time{}, live: map[string]bool{}}
 	w.add(alice)
 	w.add(kiosk)
+	w.add(job)
 	return w
 }
 
-func key(tenant, name string, device bool) string {
-	if device {
-		return tenant + "/device/" + name
-	}
-	return tenant + "/user/" + name
+func key(tenant, name string, class authn.Class) string {
+	return tenant + "/" + class.String() + "/" + name
 }
 
 func (w *world) add(u factors.User) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.users[key(u.Tenant, u.Name, u.Device)] = u
+	w.users[key(u.Tenant, u.Name, u.Class)] = u
 }
 
-func (w *world) UserNamed(_ context.Context, tenant, name string, device bool) (factors.User, error) {
+func (w *world) UserNamed(_ context.Context, tenant, name string, class authn.Class) (factors.User, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lookups++
 	if w.broken != nil {
 		return factors.User{}, w.broken
 	}
-	u, ok := w.users[key(tenant, name, device)]
+	u, ok := w.users[key(tenant, name, class)]
 	if !ok {
 		return factors.User{}, factors.ErrNotFound
 	}
@@ -124,22 +124,28 @@ func (w *world) SessionLive(_ context.Context, _ time.Time, tenant, user, id str
 	return w.live[tenant+"/"+user+"/"+id], w.broken
 }
 
-// gate is a kind of factor that names the tenant.
-type gate struct{}
+// gate is a kind of factor that names the tenant, and a user of a class.
+type gate struct{ class authn.Class }
 
 func (gate) Name() string { return "gate" }
 func (gate) Settings(s *policy.Section) (policy.Settings, error) {
-	return gate{}, s.Decode(&struct{}{})
+	var in struct {
+		Workload bool `yaml:"workload"`
+	}
+	if err := s.Decode(&in); err != nil || !in.Workload {
+		return gate{}, err
+	}
+	return gate{authn.ClassWorkload}, nil
 }
-func (gate) Describe() authn.Factor {
-	return authn.Factor{Ambient: true, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}}
+func (g gate) Describe() authn.Factor {
+	return authn.Factor{Ambient: true, Class: g.class, Identifies: authn.IdentifiesUser, Best: authn.Strength{Category: authn.Have}}
 }
 
 // load reads a policy with one factor called api-token, whose section is given, and files beside it.
 func load(t testing.TB, section string, files map[string]string) (*policy.Policy, error) {
 	t.Helper()
 	folder := t.TempDir()
-	text := "version: 1\norigin: https://portal.example\nfactors:\n  door: { kind: gate }\n  api-token:\n    kind: jwt\n    " +
+	text := "version: 1\norigin: https://portal.example\nfactors:\n  door: { kind: gate, workload: " + fmt.Sprint(strings.Contains(section, "principal: workload")) + " }\n  api-token:\n    kind: jwt\n    " +
 		strings.ReplaceAll(strings.TrimSpace(section), "\n", "\n    ") +
 		"\nmethods:\n  api: { steps: [door, api-token], each_request: true }\nrules:\n  - { methods: [api] }\n"
 	all := map[string]string{"policy.yaml": text}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors/internal/elsewhere"
 	"github.com/sallyport-auth/sallyport/factors/internal/jose"
@@ -150,9 +151,11 @@ func (out *Settings) readUser(s *policy.Section, w written) (err error) {
 	return err
 }
 
+var principals = map[string]authn.Class{"user": authn.ClassPerson, "device": authn.ClassDevice, "workload": authn.ClassWorkload}
+
 func (out *Settings) readPrincipal(s *policy.Section, w written) error {
-	principal, err := choice(s, "principal", w.Principal, "user", "device")
-	out.device = principal == "device"
+	principal, err := choice(s, "principal", w.Principal, "user", "device", "workload")
+	out.class = principals[principal]
 	if err == nil && w.Principal != "" && out.user == nil {
 		return s.Errorf("principal", "means nothing beside identifies: nothing")
 	}

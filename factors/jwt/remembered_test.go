@@ -53,7 +53,7 @@ func TestWhatIsRememberedIsChecked(t *testing.T) {
 	b.refused("its session is over", r, ReasonSession)
 
 	b, r = remembered(t, "", nil)
-	delete(b.world.users, key("corp", "alice", false))
+	delete(b.world.users, key("corp", "alice", authn.ClassPerson))
 	b.good("the user is gone, just now", later(r, 999*time.Millisecond))
 	b.refused("the user is gone", later(r, time.Second), factors.ReasonUserUnknown)
 
@@ -74,10 +74,10 @@ func TestWhatIsRememberedIsChecked(t *testing.T) {
 func TestTheDirectoryIsHeldToItsAnswer(t *testing.T) {
 	for name, u := range map[string]factors.User{
 		"another tenant": {Tenant: "acme", ID: "u", Name: "alice"}, "another name": {Tenant: "corp", ID: "u", Name: "Alice"},
-		"a device": {Tenant: "corp", ID: "u", Name: "alice", Device: true}, "nobody": {Tenant: "corp", Name: "alice"},
+		"a device": {Tenant: "corp", ID: "u", Name: "alice", Class: authn.ClassDevice}, "nobody": {Tenant: "corp", Name: "alice"},
 	} {
 		b := newBench(t, "")
-		b.world.users[key("corp", "alice", false)] = u
+		b.world.users[key("corp", "alice", authn.ClassPerson)] = u
 		b.broken(name, bearer(b.token(claims())))
 	}
 }

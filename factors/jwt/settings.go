@@ -38,7 +38,7 @@ type Settings struct {
 	nonceKey   []byte                // nil: one of this process alone
 	user       *mapping              // nil: it identifies nothing
 	spiffe     *spiffeid.TrustDomain // nil: subjects are of any form
-	device     bool
+	class      authn.Class
 	tenantIn   string // the claim that names the tenant; empty: none does
 	tenant     string // that all tokens are good for; empty: the one that earlier steps proved
 	attributes []attribute
@@ -102,7 +102,7 @@ type writtenSPIFFE struct {
 
 // Describe implements [policy.Settings].
 func (s *Settings) Describe() authn.Factor {
-	d := authn.Factor{Name: s.name, Kind: KindName, Ambient: true, Device: s.device, Best: strength, AMR: amrs}
+	d := authn.Factor{Name: s.name, Kind: KindName, Ambient: true, Class: s.class, Best: strength, AMR: amrs}
 	if s.user != nil {
 		d.Identifies = authn.IdentifiesUser
 	}

@@ -145,10 +145,11 @@ func TestDescribe(t *testing.T) {
 	for more, want := range map[string]authn.Factor{
 		"":                    {Identifies: authn.IdentifiesUser},
 		"identifies: nothing": {},
-		"principal: device":   {Identifies: authn.IdentifiesUser, Device: true},
+		"principal: device":   {Identifies: authn.IdentifiesUser, Class: authn.ClassDevice},
+		"principal: workload": {Identifies: authn.IdentifiesUser, Class: authn.ClassWorkload},
 	} {
 		d := newBench(t, more).factor.Describe()
-		if d.Identifies != want.Identifies || d.Device != want.Device || !d.Ambient || d.Tied || d.Best != (authn.Strength{Category: authn.Have}) {
+		if d.Identifies != want.Identifies || d.Class != want.Class || !d.Ambient || d.Tied || d.Best != (authn.Strength{Category: authn.Have}) {
 			t.Errorf("%q: %+v", more, d)
 		}
 	}

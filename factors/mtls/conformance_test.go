@@ -25,6 +25,7 @@ func TestConformance(t *testing.T) {
 		"bound to the certificate": {written: written{Anchors: cn.Anchors, Identify: cn.Identify, Bind: "certificate"}},
 		"bound to the identity":    {written: written{Anchors: cn.Anchors, Identify: cn.Identify, Bind: "identity"}, renewed: true},
 		"tenant alone":             {written: tenant},
+		"workload":                 {written: written{Anchors: cn.Anchors, Identify: cn.Identify, Principal: "workload"}},
 		"device":                   {written: written{Anchors: cn.Anchors, Identify: cn.Identify, Principal: "device"}},
 		"enrolled":                 {written: written{Anchors: cn.Anchors, Identify: cn.Identify, Enrolled: "required"}},
 	} {
@@ -36,9 +37,11 @@ func TestConformance(t *testing.T) {
 			now := time.Now()
 			ask := func(c tls.Certificate) factors.Request { return request(present(t, c), now) }
 			holder, other := alice.Name, bob.Name
-			if s.written.Principal == "device" {
-				holder, other = kiosk.Name, "hall"
-				fix.directory.users[key("corp", other, true)] = factors.User{Tenant: "corp", ID: "d-hall", Name: other, Device: true}
+			for _, u := range []factors.User{kiosk, job} {
+				if s.written.Principal == u.Class.String() {
+					holder, other = u.Name, "hall"
+					fix.directory.users[key("corp", other, u.Class)] = factors.User{Tenant: "corp", ID: "x-hall", Name: other, Class: u.Class}
+				}
 			}
 			good, foreign, denied := staff.Issue(mtlstest.Leaf{CN: holder}), staff.Issue(mtlstest.Leaf{CN: other}), staff.Issue(mtlstest.Leaf{CN: holder})
 			fix.denials.deny(factors.DenyCertificate, denied.Leaf)

@@ -38,7 +38,7 @@ func (s plainSection) Errorf(path, format string, args ...any) error {
 	return fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...))
 }
 
-// people is a directory. Keys are "tenant/name", devices with "device:" in front of the name.
+// people is a directory. Keys are those of key.
 type people struct {
 	mu          sync.Mutex
 	users       map[string]factors.User
@@ -50,23 +50,23 @@ type people struct {
 func peopleOf(users ...factors.User) *people {
 	p := &people{users: map[string]factors.User{}, credentials: map[string]factors.Credential{}}
 	for _, u := range users {
-		p.users[key(u.Tenant, u.Name, u.Device)] = u
+		p.users[key(u.Tenant, u.Name, u.Class)] = u
 	}
 	return p
 }
 
-func key(tenant, name string, device bool) string {
-	return fmt.Sprintf("%s/%v/%s", tenant, device, name)
+func key(tenant, name string, class authn.Class) string {
+	return fmt.Sprintf("%s/%v/%s", tenant, class, name)
 }
 
-func (p *people) UserNamed(_ context.Context, tenant, name string, device bool) (factors.User, error) {
+func (p *people) UserNamed(_ context.Context, tenant, name string, class authn.Class) (factors.User, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked++
 	if p.err != nil {
 		return factors.User{}, p.err
 	}
-	u, ok := p.users[key(tenant, name, device)]
+	u, ok := p.users[key(tenant, name, class)]
 	if !ok {
 		return factors.User{}, factors.ErrNotFound
 	}
@@ -139,7 +139,8 @@ func (d *denyList) Denied(_ context.Context, _ time.Time, tenant string, m facto
 var (
 	alice = factors.User{Tenant: "corp", ID: "u-alice", Name: "alice", Display: "Alice"}
 	bob   = factors.User{Tenant: "corp", ID: "u-bob", Name: "bob"}
-	kiosk = factors.User{Tenant: "corp", ID: "d-lobby", Name: "lobby", Device: true}
+	kiosk = factors.User{Tenant: "corp", ID: "d-lobby", Name: "lobby", Class: authn.ClassDevice}
+	job   = factors.User{Tenant: "corp", ID: "w-backup", Name: "backup", Class: authn.ClassWorkload}
 )
 
 // listed are the denials as the factor gets them.
@@ -171,7 +172,7 @@ func staffOf(cas ...*mtlstest.CA) policy.Anchor {
 }
 
 func newFixture(anchors ...policy.Anchor) *fixture {
-	return &fixture{directory: peopleOf(alice, bob, kiosk), denials: &denyList{}, anchors: anchors, kind: Kind()}
+	return &fixture{directory: peopleOf(alice, bob, kiosk, job), denials: &denyList{}, anchors: anchors, kind: Kind()}
 }
 
 func (f *fixture) factor(t testing.TB, w written) factors.Tied {

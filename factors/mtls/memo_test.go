@@ -135,7 +135,7 @@ func memoIsNotTrusted(t *testing.T, newFixture func(...policy.Anchor) *fixture) 
 	t.Run("the user is gone", func(t *testing.T) {
 		x := newFixture(staffOf(ca))
 		f, r, e := remembered(t, x, ca, mtlstest.Leaf{CN: "alice"})
-		delete(x.directory.users, key("corp", "alice", false))
+		delete(x.directory.users, key("corp", "alice", authn.ClassPerson))
 		wantReason(t, check(f, r, e), "") // within a second
 		_, err := verify(t, f, r)
 		wantReason(t, err, factors.ReasonUserUnknown)

@@ -61,9 +61,9 @@ func TestTheNearestAnchorEndsThePath(t *testing.T) {
 	}
 
 	x := newFixture(staffOf(staff), acme(below))
-	ada := x.directory.users[key("corp", "alice", false)]
+	ada := x.directory.users[key("corp", "alice", authn.ClassPerson)]
 	ada.Tenant, ada.ID = "acme", "u-ada"
-	x.directory.users[key("acme", "alice", false)] = ada
+	x.directory.users[key("acme", "alice", authn.ClassPerson)] = ada
 	w := written{Anchors: []string{"staff", "acme"}, Identify: captured}
 	e, err := verify(t, x.factor(t, w), request(present(t, sub.Issue(mtlstest.Leaf{CN: "alice@acme"})), time.Now()))
 	if err != nil || e.Subject != (authn.Subject{Tenant: "acme", User: "u-ada"}) || e.Tie.Anchor != "acme" {

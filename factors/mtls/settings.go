@@ -22,7 +22,7 @@ type Settings struct {
 	all      []policy.Anchor // of the policy
 	rules    mapping
 	bind     authn.Bind
-	device   bool
+	class    authn.Class
 	enrolled bool
 	lists    *revocation.Settings // nil: nothing is looked up
 }
@@ -58,7 +58,7 @@ func (s *Settings) Describe() authn.Factor {
 		Kind:       KindName,
 		Ambient:    true,
 		Identifies: s.rules.identifies(),
-		Device:     s.device,
+		Class:      s.class,
 		Tied:       true,
 		Best:       strength,
 		AMR:        []string{amr},
@@ -259,13 +259,16 @@ func (s *Settings) readPrincipal(at section, w written) error {
 	case "", "user":
 		return nil
 	case "device":
-		if !s.rules.alwaysUser() {
-			return at.Errorf("principal", "principal: device needs rules that all capture {user}, the device's name")
-		}
-		s.device = true
-		return nil
+		s.class = authn.ClassDevice
+	case "workload":
+		s.class = authn.ClassWorkload
+	default:
+		return at.Errorf("principal", "%q is not known; there are user, device, workload", w.Principal)
 	}
-	return at.Errorf("principal", "%q is not known; there are user, device", w.Principal)
+	if !s.rules.alwaysUser() {
+		return at.Errorf("principal", "principal: %s needs rules that all capture {user}, the %s's name", s.class, s.class)
+	}
+	return nil
 }
 
 func (s *Settings) readEnrolled(at section, w written) error {
@@ -275,6 +278,9 @@ func (s *Settings) readEnrolled(at section, w written) error {
 	case "required":
 		if !s.rules.alwaysUser() {
 			return at.Errorf("enrolled", "enrolled: required needs rules that all capture {user}")
+		}
+		if s.class == authn.ClassWorkload {
+			return at.Errorf("enrolled", "a workload enrols nothing: no certificate would ever be good")
 		}
 		s.enrolled = true
 		return nil
@@ -288,6 +294,9 @@ func (s *Settings) readRevocation(at section, w written) error {
 	}
 	var err error
 	s.lists, err = revocation.Read(at, "revocation", *w.Revocation)
+	if err == nil && s.class == authn.ClassWorkload && len(s.lists.StepUp) > 0 {
+		return at.Errorf("revocation.stale.step_up", "a workload cannot step up: nobody is there to answer")
+	}
 	return err
 }
 

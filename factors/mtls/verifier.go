@@ -193,14 +193,14 @@ func (v *Verifier) user(ctx context.Context, now time.Time, p *proof, h *holder,
 	if known := h.found.Load(); remembered && known.fresh(now) {
 		return &known.user, nil
 	}
-	u, err := v.env.Directory.UserNamed(ctx, h.tenant, h.user, v.settings.device)
+	u, err := v.env.Directory.UserNamed(ctx, h.tenant, h.user, v.settings.class)
 	if errors.Is(err, factors.ErrNotFound) {
 		return nil, factors.Reject(factors.ReasonUserUnknown, "tenant %q has nobody of this name", h.tenant)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("mtls: directory: %w", err)
 	}
-	if u.ID == "" || u.Tenant != h.tenant || u.Name != h.user || u.Device != v.settings.device {
+	if u.ID == "" || u.Tenant != h.tenant || u.Name != h.user || u.Class != v.settings.class {
 		return nil, errDirectory
 	}
 	found := &lookup{now, u}

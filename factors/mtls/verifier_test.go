@@ -53,7 +53,7 @@ func TestEvidence(t *testing.T) {
 	if !e.Expires.Equal(chain[0].NotAfter) || !e.At.Equal(now) || !e.Ambient || e.Factor != "device" || e.Kind != "mtls" {
 		t.Errorf("evidence %+v", e)
 	}
-	if d := f.Describe(); d.Name != "device" || !d.Ambient || !d.Tied || d.Device || d.Identifies != authn.IdentifiesUser {
+	if d := f.Describe(); d.Name != "device" || !d.Ambient || !d.Tied || d.Class != authn.ClassPerson || d.Identifies != authn.IdentifiesUser {
 		t.Errorf("description %+v", d)
 	}
 	if _, ok := f.(factors.Enroller); ok {
@@ -333,7 +333,7 @@ func TestOurSideIsBroken(t *testing.T) {
 	for name, set := range map[string]func(*fixture){
 		"denials":        func(x *fixture) { x.denials.err = broken },
 		"directory":      func(x *fixture) { x.directory.err = broken },
-		"another's name": func(x *fixture) { x.directory.users[key("corp", "alice", false)] = bob },
+		"another's name": func(x *fixture) { x.directory.users[key("corp", "alice", authn.ClassPerson)] = bob },
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newFixture(staffOf(ca))
@@ -518,7 +518,7 @@ func TestCheckTieRefuses(t *testing.T) {
 	})
 	t.Run("the name now belongs to another user", func(t *testing.T) {
 		x, f, e := setup(t)
-		x.directory.users[key("corp", "alice", false)] = factors.User{Tenant: "corp", ID: "u-other", Name: "alice"}
+		x.directory.users[key("corp", "alice", authn.ClassPerson)] = factors.User{Tenant: "corp", ID: "u-other", Name: "alice"}
 		wantReason(t, check(f, request(present(t, first), time.Now()), e), ReasonOtherSubject)
 	})
 	t.Run("the denials cannot be read", func(t *testing.T) {
@@ -597,7 +597,7 @@ func TestDevice(t *testing.T) {
 	f := newFixture(staffOf(ca)).factor(t, written{Anchors: []string{"staff"}, Principal: "device",
 		Identify: []writtenRule{{From: "san.uri", Pattern: "spiffe://corp.example/{tenant}/kiosk/{user}"}}})
 	e, err := verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{URIs: []string{"spiffe://corp.example/corp/kiosk/lobby"}})), time.Now()))
-	if err != nil || e.Subject != (authn.Subject{Tenant: "corp", User: "d-lobby", Device: true}) || !f.Describe().Device {
+	if err != nil || e.Subject != (authn.Subject{Tenant: "corp", User: "d-lobby", Class: authn.ClassDevice}) || f.Describe().Class != authn.ClassDevice {
 		t.Errorf("%+v, %v", e.Subject, err)
 	}
 	_, err = verify(t, f, request(present(t, ca.Issue(mtlstest.Leaf{URIs: []string{"spiffe://corp.example/corp/kiosk/alice"}})), time.Now()))

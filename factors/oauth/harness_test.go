@@ -66,7 +66,7 @@ func (d *directory) store(c factors.Credential) error {
 func (*directory) Credentials(context.Context, string, string, string) ([]factors.Credential, error) {
 	return nil, nil
 }
-func (*directory) UserNamed(context.Context, string, string, bool) (factors.User, error) {
+func (*directory) UserNamed(context.Context, string, string, authn.Class) (factors.User, error) {
 	return factors.User{}, factors.ErrNotFound
 }
 func (*directory) UserByHandle(context.Context, []byte) (factors.User, error) {

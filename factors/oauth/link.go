@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 )
 
@@ -21,8 +22,8 @@ func (f *Factor) EnrolChallenge(ctx context.Context, e factors.Enrolment) (facto
 // linking is the request of an enrolment, about the user who enrols.
 func (f *Factor) linking(e factors.Enrolment) (factors.Request, string, error) {
 	r := e.Request
-	if e.User.Device || e.User.ID == "" {
-		return r, "", errors.New("oauth: identities belong to people, not to devices")
+	if e.User.Class != authn.ClassPerson || e.User.ID == "" {
+		return r, "", errors.New("oauth: identities belong to people")
 	}
 	var err error
 	if r.Subject, err = r.Subject.Narrow(e.User.Subject()); err != nil {

@@ -66,7 +66,7 @@ func TestLinksThatAreRefused(t *testing.T) {
 	_, err = b.factor.Enrol(t.Context(), e)
 	broken(t, "no directory", err)
 	_, err = b.factor.EnrolChallenge(t.Context(), factors.Enrolment{Request: b.request(authn.Subject{}),
-		User: factors.User{Tenant: "acme", ID: "d-1", Device: true}})
+		User: factors.User{Tenant: "acme", ID: "d-1", Class: authn.ClassDevice}})
 	broken(t, "a device", err)
 }
 

@@ -262,7 +262,7 @@ func TestChallengesOfOthers(t *testing.T) {
 		"another tenant":           {b.request(authn.Subject{Tenant: "globex"}), oauth.ReasonChallenge},
 		"no tenant":                {b.request(authn.Subject{}), oauth.ReasonTenant},
 		"somebody else's identity": {b.request(bob.Subject()), oauth.ReasonForeignUser},
-		"a device's":               {b.request(authn.Subject{Tenant: "acme", User: "u-alice", Device: true}), oauth.ReasonForeignUser},
+		"a device's":               {b.request(authn.Subject{Tenant: "acme", User: "u-alice", Class: authn.ClassDevice}), oauth.ReasonForeignUser},
 	} {
 		v := b.come(acme, nil)
 		v.Request = tt.request

@@ -162,7 +162,7 @@ func TestDescriptionAndPlace(t *testing.T) {
 			if f.Name != "idp" {
 				continue
 			}
-			if f.Best != want.best || f.Identifies != authn.IdentifiesUser || f.Ambient || f.Device || f.Tied {
+			if f.Best != want.best || f.Identifies != authn.IdentifiesUser || f.Ambient || f.Class != authn.ClassPerson || f.Tied {
 				t.Errorf("%s\n%+v", section, f.Factor)
 			}
 			if place := f.Settings.(policy.Placed).Place(); place.After != want.after || place.EachRequest {

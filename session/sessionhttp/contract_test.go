@@ -126,7 +126,7 @@ func TestContractOnAKiosk(t *testing.T) {
 	alice.enrol(p.invite("alice"))
 	b := p.person("lobby")
 	b.auth = alice.auth
-	device := `{"tenant":"corp","user":"lobby","method":"kiosk","factors":[{"name":"kiosk-cert","kind":"mtls","at":"TIME"}],"amr":["swk"],"aal":1,"phishing_resistant":true,"authenticated_at":"TIME","expires_at":"TIME"}`
+	device := `{"tenant":"corp","user":"lobby","class":"device","method":"kiosk","factors":[{"name":"kiosk-cert","kind":"mtls","at":"TIME"}],"amr":["swk"],"aal":1,"phishing_resistant":true,"authenticated_at":"TIME","expires_at":"TIME"}`
 	alone := `{"state":"authenticated","principal":` + device + `}`
 	b.do("POST", "/auth/login", map[string]any{"method": "kiosk"}).wantGolden(alone)
 	b.do("POST", "/auth/login", map[string]any{"method": "attendant"}).wantGolden(`{"state":"authenticated","login":{"method":"attendant","tenant":"corp","done":[],"next":["passkey"],"expires_at":"TIME"},"principal":` + device + `}`)

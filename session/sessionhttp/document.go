@@ -51,6 +51,7 @@ type OnboardingDocument struct {
 type PrincipalDocument struct {
 	Tenant            string           `json:"tenant"`
 	User              string           `json:"user"`
+	Class             string           `json:"class,omitempty"` // device or workload; of a person it is not there
 	Method            string           `json:"method"`
 	Factors           []FactorDocument `json:"factors"`
 	AMR               []string         `json:"amr"`
@@ -129,6 +130,9 @@ func PrincipalOf(p authn.Principal) PrincipalDocument {
 	a := p.Assurance()
 	d := PrincipalDocument{Tenant: p.Names.Tenant, User: p.Names.User, Method: p.Method.Name, AMR: a.AMR, AAL: a.AAL,
 		PhishingResistant: a.PhishingResistant, Scopes: p.Scopes(), Attributes: p.Attributes(), AuthenticatedAt: p.AuthenticatedAt().UTC(), ExpiresAt: p.Deadline.UTC(), Factors: []FactorDocument{}}
+	if p.Subject.Class != authn.ClassPerson {
+		d.Class = p.Subject.Class.String()
+	}
 	for _, e := range p.All() {
 		d.Factors = append(d.Factors, FactorDocument{Name: e.Factor, Kind: e.Kind, At: e.At.UTC()})
 	}

@@ -27,6 +27,11 @@ func (m *Sessions) RequireEachDevice() func(http.Handler) http.Handler {
 	return m.each(func(s *session.Session) error { return s.AllowsDevice() }, nil)
 }
 
+// RequireEachWorkload is RequireEach for a workload.
+func (m *Sessions) RequireEachWorkload() func(http.Handler) http.Handler {
+	return m.each(func(s *session.Session) error { return s.AllowsWorkload() }, nil)
+}
+
 func (m *Sessions) each(first func(*session.Session) error, needs []Need) func(http.Handler) http.Handler {
 	return guard(func(r *http.Request) error { return m.authenticate(r, first, needs) }, func(w http.ResponseWriter, r *http.Request, err error) {
 		challengeToken(w.Header(), err)
@@ -89,7 +94,7 @@ func Scope(scopes ...string) Need {
 	}
 }
 
-// principalOf is the person of a session, or the device where there is nobody.
+// principalOf is the person of a session, or the device or workload where there is nobody.
 func principalOf(s *session.Session) (authn.Principal, bool) {
 	a, ok := s.State().(authn.Authenticated)
 	if !ok {

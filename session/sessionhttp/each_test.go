@@ -53,7 +53,7 @@ func (f tokenFactor) Verify(ctx context.Context, v factors.Verification) (factor
 		return factors.Verified{}, factors.Reject("another_request", "")
 	}
 	parts := strings.Split(c.Token, ".")
-	u, err := f.env.Directory.UserNamed(ctx, "corp", parts[0], false)
+	u, err := f.env.Directory.UserNamed(ctx, "corp", parts[0], authn.ClassPerson)
 	if errors.Is(err, factors.ErrNotFound) {
 		return factors.Verified{}, factors.Reject(factors.ReasonUserUnknown, "")
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/authn/policy"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/fido2"
@@ -125,7 +126,7 @@ func newPortal(t testing.TB) *portal {
 	p.serve(l)
 	op := p.engine.Operate("corp")
 	must(t, op.CreateTenant(t.Context(), "Corp"))
-	for _, u := range []session.NewUser{{Name: "alice", Admin: true}, {Name: "bob"}, {Name: "lobby", Device: true}} {
+	for _, u := range []session.NewUser{{Name: "alice", Admin: true}, {Name: "bob"}, {Name: "lobby", Class: authn.ClassDevice}} {
 		made, err := op.CreateUser(t.Context(), u)
 		must(t, err)
 		p.users[u.Name] = made

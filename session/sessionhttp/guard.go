@@ -101,6 +101,11 @@ func (m *Sessions) RequireDevice() func(http.Handler) http.Handler {
 	return m.guard(func(s *session.Session) error { return s.AllowsDevice() }, nil)
 }
 
+// RequireWorkload is Require for a workload. It takes no needs, as RequireDevice does not.
+func (m *Sessions) RequireWorkload() func(http.Handler) http.Handler {
+	return m.guard(func(s *session.Session) error { return s.AllowsWorkload() }, nil)
+}
+
 func (m *Sessions) guard(first func(*session.Session) error, needs []Need) func(http.Handler) http.Handler {
 	return guard(func(r *http.Request) error { return m.allowed(r, first, needs) }, m.turnAway)
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 )
@@ -32,7 +33,7 @@ type userKey struct{ tenant, id string }
 
 type nameKey struct {
 	tenant, name string
-	device       bool
+	class        authn.Class
 }
 
 func (d *directory) init() {
@@ -132,13 +133,13 @@ func (d *directory) user(k userKey) (session.User, error) {
 }
 
 // UserNamed implements [session.Directory].
-func (d *directory) UserNamed(ctx context.Context, tenant, name string, device bool) (session.User, error) {
+func (d *directory) UserNamed(ctx context.Context, tenant, name string, class authn.Class) (session.User, error) {
 	if err := ctx.Err(); err != nil {
 		return session.User{}, err
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return d.user(userKey{tenant, d.names[nameKey{tenant, name, device}]})
+	return d.user(userKey{tenant, d.names[nameKey{tenant, name, class}]})
 }
 
 // UserByHandle implements [session.Directory].
@@ -174,8 +175,8 @@ func (d *directory) CreateUser(ctx context.Context, u session.User) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if u.ID == "" || u.Name == "" {
-		return errors.New("memory: a user without id or name")
+	if u.ID == "" || u.Name == "" || !u.Class.Known() {
+		return errors.New("memory: a user without id, name or class")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -192,7 +193,7 @@ func (d *directory) CreateUser(ctx context.Context, u session.User) error {
 // taken reports whether the id, name or handle of a new user is another's.
 func (d *directory) taken(u session.User) bool {
 	_, id := d.users[userKey{u.Tenant, u.ID}]
-	_, name := d.names[nameKey{u.Tenant, u.Name, u.Device}]
+	_, name := d.names[nameKey{u.Tenant, u.Name, u.Class}]
 	_, handle := d.handles[string(u.Handle)]
 	return id || name || handle
 }
@@ -201,7 +202,7 @@ func (d *directory) addUser(u session.User) {
 	u.Handle, u.Created, u.Cutoff = own(u.Handle), utc(u.Created), utc(u.Cutoff)
 	key := userKey{u.Tenant, u.ID}
 	d.users[key] = u
-	d.names[nameKey{u.Tenant, u.Name, u.Device}] = u.ID
+	d.names[nameKey{u.Tenant, u.Name, u.Class}] = u.ID
 	d.roster[u.Tenant] = append(d.roster[u.Tenant], u.ID)
 	if len(u.Handle) > 0 {
 		d.handles[string(u.Handle)] = key
@@ -222,7 +223,7 @@ func (d *directory) SetUser(ctx context.Context, u session.User) error {
 	if err != nil {
 		return err
 	}
-	from, to := nameKey{old.Tenant, old.Name, old.Device}, nameKey{old.Tenant, u.Name, old.Device}
+	from, to := nameKey{old.Tenant, old.Name, old.Class}, nameKey{old.Tenant, u.Name, old.Class}
 	if _, taken := d.names[to]; old.Epoch != u.Epoch || (taken && from != to) {
 		return session.ErrConflict
 	}

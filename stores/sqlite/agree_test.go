@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/stores/memory"
@@ -164,7 +165,7 @@ func draw(t *testing.T, rt *rapid.T, start time.Time) (string, func(session.Stor
 			return answer(err, nil) + answer(t, readErr)
 		}
 	case "user":
-		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b"), Device: number("device", 1) == 1, Handle: []byte(one("handle", "", "h1", "h2", "h3"))}}
+		u := session.User{User: factors.User{Tenant: one("tenant", "corp", "labs"), ID: some(), Name: one("name", "a", "b"), Class: authn.Class(number("class", 2)), Handle: []byte(one("handle", "", "h1", "h2", "h3"))}}
 		return call(op, u), func(s session.Store) string { return answer(nil, s.CreateUser(ctx, u)) }
 	case "provision":
 		c := credential()

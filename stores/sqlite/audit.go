@@ -18,8 +18,8 @@ const (
 		ON CONFLICT (tenant, subject, value) DO UPDATE SET created = excluded.created WHERE created <> 0 AND excluded.created > created`
 	removeDenial = `DELETE FROM denials WHERE tenant = ? AND id = ?`
 
-	eventColumns = `id, at, tenant, user, name, what, reason, method, factor, login, session, source, issuer, detail`
-	addEvent     = `INSERT INTO events (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	eventColumns = `id, at, tenant, user, name, what, reason, method, factor, login, session, source, issuer, detail, class`
+	addEvent     = `INSERT INTO events (` + eventColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	pruneEvents  = `DELETE FROM events WHERE number IN (SELECT number FROM events WHERE at < ? LIMIT ?)`
 	placeOfEvent = `SELECT at, number, tenant FROM events WHERE id = ?`
 )
@@ -59,7 +59,7 @@ func scanEvent(row scanner) (session.Event, error) {
 	var e session.Event
 	var at int64
 	err := row.Scan(&e.ID, &at, &e.Tenant, &e.User, &e.Name, &e.What, &e.Reason, &e.Method, &e.Factor, &e.Login,
-		&e.Session, &e.Source, &e.By, &e.Detail)
+		&e.Session, &e.Source, &e.By, &e.Detail, &e.Class)
 	e.At = moment(at)
 	return e, err
 }
@@ -72,7 +72,7 @@ func (s *Store) AddEvents(ctx context.Context, events ...session.Event) error {
 				return errors.New("sqlite: an event without id")
 			}
 			_, err := tx.ExecContext(ctx, addEvent, e.ID, nanos(e.At), e.Tenant, e.User, e.Name, string(e.What), string(e.Reason),
-				e.Method, e.Factor, e.Login, e.Session, e.Source, e.By, e.Detail)
+				e.Method, e.Factor, e.Login, e.Session, e.Source, e.By, e.Detail, e.Class)
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -16,9 +17,9 @@ const (
 	addTenant     = `INSERT INTO tenants (` + tenantColumns + `) VALUES (?, ?, ?, ?, ?, ?)`
 	setTenant     = `UPDATE tenants SET status = ?, cutoff = max(cutoff, ?), epoch = epoch + 1 WHERE id = ?`
 
-	userColumns  = `tenant, id, name, display, handle, device, status, admin, epoch, created, cutoff, named_elsewhere`
+	userColumns  = `tenant, id, name, display, handle, class, status, admin, epoch, created, cutoff, named_elsewhere`
 	readUser     = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND id = ?`
-	userNamed    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND name = ? AND device = ?`
+	userNamed    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? AND name = ? AND class = ?`
 	userByHandle = `SELECT ` + userColumns + ` FROM users WHERE handle = ?`
 	listUsers    = `SELECT ` + userColumns + ` FROM users WHERE tenant = ? ORDER BY name, id`
 	addUser      = `INSERT INTO users (` + userColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
@@ -41,10 +42,15 @@ func scanTenant(row scanner) (session.Tenant, error) {
 func scanUser(row scanner) (session.User, error) {
 	var u session.User
 	var epoch, created, cutoff int64
-	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Device, &u.Status, &u.Admin, &epoch, &created, &cutoff, &u.NamedElsewhere)
+	err := row.Scan(&u.Tenant, &u.ID, &u.Name, &u.Display, &u.Handle, &u.Class, &u.Status, &u.Admin, &epoch, &created, &cutoff, &u.NamedElsewhere)
 	u.Epoch, u.Created, u.Cutoff = uint64(epoch), moment(created), moment(cutoff)
+	if err == nil && !u.Class.Known() {
+		err = errClass
+	}
 	return u, err
 }
+
+var errClass = errors.New("sqlite: a user is of a class that this program does not know")
 
 // Tenant implements [session.Directory].
 func (s *Store) Tenant(ctx context.Context, id string) (session.Tenant, error) {
@@ -97,8 +103,8 @@ func (s *Store) User(ctx context.Context, tenant, id string) (session.User, erro
 }
 
 // UserNamed implements [session.Directory].
-func (s *Store) UserNamed(ctx context.Context, tenant, name string, device bool) (session.User, error) {
-	u, err := scanUser(s.read.QueryRowContext(ctx, userNamed, tenant, name, device))
+func (s *Store) UserNamed(ctx context.Context, tenant, name string, class authn.Class) (session.User, error) {
+	u, err := scanUser(s.read.QueryRowContext(ctx, userNamed, tenant, name, class))
 	return orNone(u, failed(ctx, "user", err))
 }
 
@@ -116,8 +122,8 @@ func (s *Store) Users(ctx context.Context, tenant string) ([]session.User, error
 // CreateUser implements [session.Directory]. A user may be without handle; a tenant that is not there is
 // [session.ErrNotFound].
 func (s *Store) CreateUser(ctx context.Context, u session.User) error {
-	if u.ID == "" || u.Name == "" {
-		return errors.New("sqlite: a user without id or name")
+	if u.ID == "" || u.Name == "" || !u.Class.Known() {
+		return errors.New("sqlite: a user without id, name or class")
 	}
 	return s.transact(ctx, "create user", func(tx *sql.Tx) error {
 		if _, err := scanTenant(tx.QueryRowContext(ctx, readTenant, u.Tenant)); err != nil {
@@ -132,7 +138,7 @@ func insertUser(ctx context.Context, tx *sql.Tx, u session.User) error {
 	if len(u.Handle) > 0 {
 		handle = u.Handle
 	}
-	_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Device, string(u.Status),
+	_, err := tx.ExecContext(ctx, addUser, u.Tenant, u.ID, u.Name, u.Display, handle, u.Class, string(u.Status),
 		u.Admin, signed(u.Epoch), nanos(u.Created), nanos(u.Cutoff), u.NamedElsewhere)
 	return err
 }

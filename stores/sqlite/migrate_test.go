@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"github.com/pressly/goose/v3/database"
 	sqlite3 "modernc.org/sqlite"
 
+	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -61,6 +64,56 @@ func TestUsersNamedElsewhereAreKnown(t *testing.T) {
 	for id, want := range map[string]bool{"a": false, "c": true, "d": false} {
 		if u, err := s.User(t.Context(), "corp", id); err != nil || u.NamedElsewhere != want {
 			t.Errorf("%s: %+v, %v", id, u, err)
+		}
+	}
+}
+
+// People and devices of the version before this keep their names and what they are, and there is room for workloads of the
+// same names.
+func TestUsersGetClasses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	older(t, path, 4, `INSERT INTO tenants (id, name, status, epoch, created) VALUES ('corp', 'corp', 'active', 1, 1);
+	INSERT INTO users (tenant, id, name, display, device, status, admin, epoch, created) VALUES
+		('corp', 'p', 'lobby', '', 0, 'active', 1, 1, 7), ('corp', 'd', 'lobby', '', 1, 'active', 0, 1, 8);
+	INSERT INTO events (id, at, tenant, user, name, what, reason, method, factor, login, session, source, issuer, detail) VALUES
+		('1', 7, 'corp', 'p', 'lobby', 'login.finished', '', '', '', '', '', '', '', ''), ('2', 8, 'corp', 'd', 'lobby', 'login.finished', '', '', '', '', '', '', '', '')`)
+	s, ctx := opened(t, path), t.Context()
+	for id, class := range map[string]authn.Class{"p": authn.ClassPerson, "d": authn.ClassDevice} {
+		u, err := s.UserNamed(ctx, "corp", "lobby", class)
+		if err != nil || u.ID != id || u.Class != class || u.Admin != (id == "p") {
+			t.Errorf("the %s: %+v, %v", class, u, err)
+		}
+	}
+	w := session.User{User: factors.User{Tenant: "corp", ID: "w", Name: "lobby", Class: authn.ClassWorkload}, Status: session.Active}
+	if err := s.CreateUser(ctx, w); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := s.UserNamed(ctx, "corp", "lobby", authn.ClassWorkload); err != nil || u.ID != "w" {
+		t.Errorf("the workload: %+v, %v", u, err)
+	}
+	for _, u := range []session.User{{User: factors.User{Tenant: "corp", ID: "x", Name: "lobby", Class: authn.ClassDevice}}, {User: factors.User{Tenant: "corp", ID: "x", Name: "lobby", Class: authn.ClassWorkload}}} {
+		if err := s.CreateUser(ctx, u); !errors.Is(err, session.ErrConflict) {
+			t.Errorf("another %s of the name: %v", u.Class, err)
+		}
+	}
+	events, err := s.Events(ctx, session.EventFilter{Tenant: "corp"})
+	if err != nil || len(events) != 2 || events[0].Class != authn.ClassDevice || events[1].Class != authn.ClassPerson {
+		t.Errorf("events %+v, %v", events, err)
+	}
+}
+
+// A user of a class that this program does not know, as a later one may have, is nobody's.
+func TestUnknownClass(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old.db")
+	older(t, path, 5, `INSERT INTO tenants (id, name, status, epoch, created) VALUES ('corp', 'corp', 'active', 1, 1);
+	INSERT INTO users (tenant, id, name, display, class, status, admin, epoch, created) VALUES ('corp', 'r', 'robot', '', 3, 'active', 1, 1, 7)`)
+	s := opened(t, path)
+	if u, err := s.User(t.Context(), "corp", "r"); err == nil || errors.Is(err, session.ErrNotFound) || u.ID != "" {
+		t.Errorf("read as %+v, %v", u, err)
+	}
+	for _, class := range []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload} {
+		if u, err := s.UserNamed(t.Context(), "corp", "robot", class); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("read as %+v, %v", u, err)
 		}
 	}
 }

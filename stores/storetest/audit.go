@@ -81,7 +81,7 @@ func denials(c *check) {
 func (c *check) event(id string, at int, edit func(e *session.Event)) session.Event {
 	e := session.Event{
 		ID: id, At: c.in(at), Tenant: "corp", User: "alice", Name: "name-alice", What: authn.LoginFinished, Reason: "none",
-		Method: "admin", Factor: "passkey", Login: "login", Session: "session", Source: "192.0.2.1", By: "bob", Detail: "detail",
+		Method: "admin", Factor: "passkey", Login: "login", Session: "session", Source: "192.0.2.1", By: "bob", Detail: "detail", Class: authn.ClassWorkload,
 	}
 	if edit != nil {
 		edit(&e)
@@ -268,7 +268,7 @@ func cancelledCalls(ctx context.Context, c *check, u session.User, key factors.C
 	put("SetTenantStatus", s.SetTenantStatus(ctx, "corp", session.Suspended, c.now))
 	_, err = s.User(ctx, "corp", "alice")
 	put("User", err)
-	_, err = s.UserNamed(ctx, "corp", u.Name, false)
+	_, err = s.UserNamed(ctx, "corp", u.Name, authn.ClassPerson)
 	put("UserNamed", err)
 	_, err = s.UserByHandle(ctx, u.Handle)
 	put("UserByHandle", err)

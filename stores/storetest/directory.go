@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -43,30 +44,41 @@ func tenants(c *check) {
 	c.same("epoch", got.Epoch, 25) // none was lost
 }
 
+// classes are those that names are apart in.
+var classes = []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload}
+
 func users(c *check) {
 	c.tenant("corp")
 	alice := c.user("corp", "alice")
 	kiosk := c.newUser("corp", "kiosk")
-	kiosk.Device, kiosk.Admin, kiosk.Status, kiosk.Epoch = true, true, session.Suspended, 7
+	kiosk.Class, kiosk.Admin, kiosk.Status, kiosk.Epoch = authn.ClassDevice, true, session.Suspended, 7
 	c.must(c.s.CreateUser(c.ctx, kiosk))
-	for _, want := range []session.User{alice, kiosk} {
+	job := c.newUser("corp", "job")
+	job.Class = authn.ClassWorkload
+	c.must(c.s.CreateUser(c.ctx, job))
+	for _, want := range []session.User{alice, kiosk, job} {
 		byID, err := c.s.User(c.ctx, "corp", want.ID)
 		c.must(err)
-		byName, err := c.s.UserNamed(c.ctx, "corp", want.Name, want.Device)
+		byName, err := c.s.UserNamed(c.ctx, "corp", want.Name, want.Class)
 		c.must(err)
 		byHandle, err := c.s.UserByHandle(c.ctx, want.Handle)
 		c.must(err)
 		c.same("user", []session.User{byID, byName, byHandle}, []session.User{want, want, want})
-		_, err = c.s.UserNamed(c.ctx, "corp", want.Name, !want.Device)
-		c.refuses(err, session.ErrNotFound)
+		for _, other := range classes {
+			if other == want.Class {
+				continue
+			}
+			_, err = c.s.UserNamed(c.ctx, "corp", want.Name, other)
+			c.refuses(err, session.ErrNotFound)
+		}
 	}
 	for _, find := range []func() (session.User, error){
 		func() (session.User, error) { return c.s.User(c.ctx, "corp", "bob") },
 		func() (session.User, error) { return c.s.User(c.ctx, "corp", "") },
 		func() (session.User, error) { return c.s.User(c.ctx, "", "alice") },
-		func() (session.User, error) { return c.s.UserNamed(c.ctx, "corp", "alice", false) }, // an id is no name
-		func() (session.User, error) { return c.s.UserNamed(c.ctx, "corp", "", false) },
-		func() (session.User, error) { return c.s.UserNamed(c.ctx, "labs", alice.Name, false) },
+		func() (session.User, error) { return c.s.UserNamed(c.ctx, "corp", "alice", authn.ClassPerson) }, // an id is no name
+		func() (session.User, error) { return c.s.UserNamed(c.ctx, "corp", "", authn.ClassPerson) },
+		func() (session.User, error) { return c.s.UserNamed(c.ctx, "labs", alice.Name, authn.ClassPerson) },
 		func() (session.User, error) { return c.s.UserByHandle(c.ctx, []byte("unknown")) },
 		func() (session.User, error) { return c.s.UserByHandle(c.ctx, alice.Handle[:63]) },
 		func() (session.User, error) { return c.s.UserByHandle(c.ctx, nil) },
@@ -86,7 +98,7 @@ func users(c *check) {
 	for _, u := range all {
 		names = append(names, u.Name)
 	}
-	c.same("by name", names, []string{"adam", "mia", "name-alice", "name-kiosk", "zoe"})
+	c.same("by name", names, []string{"adam", "mia", "name-alice", "name-job", "name-kiosk", "zoe"})
 	all, err = c.s.Users(c.ctx, "labs")
 	c.must(err)
 	c.same("users of no tenant", len(all), 0)
@@ -106,12 +118,12 @@ func exactNames(c *check) {
 		u := c.newUser("corp", fmt.Sprint("u", i))
 		u.Name = name
 		c.must(c.s.CreateUser(c.ctx, u))
-		got, err := c.s.UserNamed(c.ctx, "corp", name, false)
+		got, err := c.s.UserNamed(c.ctx, "corp", name, authn.ClassPerson)
 		c.must(err)
 		c.same("user", got.ID, u.ID)
 	}
 	for _, name := range []string{"aLice", " alice", "a%", "alice\x00", "%"} {
-		_, err := c.s.UserNamed(c.ctx, "corp", name, false)
+		_, err := c.s.UserNamed(c.ctx, "corp", name, authn.ClassPerson)
 		c.refuses(err, session.ErrNotFound)
 	}
 	_, err := c.s.Tenant(c.ctx, "Corp")
@@ -130,18 +142,31 @@ func uniqueUsers(c *check) {
 		c.refuses(c.s.CreateUser(c.ctx, u), session.ErrConflict)
 	}
 	clash(func(u *session.User) { u.ID = alice.ID })
-	clash(func(u *session.User) { u.ID, u.Device = alice.ID, true }) // ids have one namespace
+	for _, class := range classes {
+		clash(func(u *session.User) { u.ID, u.Class = alice.ID, class }) // ids have one namespace
+	}
 	clash(func(u *session.User) { u.Name = alice.Name })
 	clash(func(u *session.User) { u.Handle = alice.Handle })
 	_, err := c.s.User(c.ctx, "corp", "other")
 	c.refuses(err, session.ErrNotFound)
-	_, err = c.s.UserNamed(c.ctx, "corp", "name-other", false)
+	_, err = c.s.UserNamed(c.ctx, "corp", "name-other", authn.ClassPerson)
 	c.refuses(err, session.ErrNotFound)
 
-	device := c.newUser("corp", "device")
-	device.Name, device.Device = alice.Name, true // names of devices are a namespace apart
-	c.must(c.s.CreateUser(c.ctx, device))
-	clash(func(u *session.User) { u.Name, u.Device = alice.Name, true })
+	for _, class := range classes[1:] { // each has names of its own
+		u := c.newUser("corp", class.String())
+		u.Name, u.Class = alice.Name, class
+		c.must(c.s.CreateUser(c.ctx, u))
+		clash(func(u *session.User) { u.Name, u.Class = alice.Name, class })
+		u.Name = "name-other"
+		c.must(c.s.SetUser(c.ctx, u))
+		c.same("the name of "+class.String(), c.userNow("corp", class.String()).Name, "name-other")
+		c.same("another's of the name", c.userNow("corp", "alice").Name, alice.Name)
+	}
+	unknown := c.newUser("corp", "unknown")
+	unknown.Class = 3
+	if err := c.s.CreateUser(c.ctx, unknown); err == nil {
+		c.Errorf("a user of no class that is known was made")
+	}
 
 	c.refuses(c.s.CreateUser(c.ctx, c.newUser("labs", "alice")), session.ErrNotFound) // no such tenant
 	c.tenant("labs")
@@ -167,15 +192,15 @@ func setUser(c *check) {
 	alice, bob := c.user("corp", "alice"), c.user("corp", "bob")
 	edit := alice
 	edit.Name, edit.Display, edit.Status, edit.Admin = "new", "New", session.Suspended, true
-	edit.Handle, edit.Created, edit.Device = []byte("other"), c.in(99), true // these stay as they are
+	edit.Handle, edit.Created, edit.Class = []byte("other"), c.in(99), authn.ClassWorkload // these stay as they are
 	want := alice
 	want.Name, want.Display, want.Status, want.Admin, want.Epoch = "new", "New", session.Suspended, true, 2
-	edit.Device = false
+	edit.Class = authn.ClassPerson
 	c.must(c.s.SetUser(c.ctx, edit))
 	c.same("user", c.userNow("corp", "alice"), want)
-	_, err := c.s.UserNamed(c.ctx, "corp", alice.Name, false)
+	_, err := c.s.UserNamed(c.ctx, "corp", alice.Name, authn.ClassPerson)
 	c.refuses(err, session.ErrNotFound)
-	got, err := c.s.UserNamed(c.ctx, "corp", "new", false)
+	got, err := c.s.UserNamed(c.ctx, "corp", "new", authn.ClassPerson)
 	c.must(err)
 	c.same("by new name", got, want)
 	_, err = c.s.UserByHandle(c.ctx, []byte("other"))
@@ -308,7 +333,7 @@ func invitationWithdraws(c *check) {
 	c.tenant("corp")
 	alice := c.user("corp", "alice")
 	device := c.newUser("corp", "device")
-	device.Device = true
+	device.Class = authn.ClassDevice
 	c.must(c.s.CreateUser(c.ctx, device))
 	c.held(alice, "held", "login")
 	other := c.newInvitation(device, "of another")

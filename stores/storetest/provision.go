@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/session"
 )
 
@@ -24,7 +25,7 @@ func provision(c *check) {
 	scribble(in.User.Handle, in.Credential.Data)
 
 	c.same("user", c.userNow("corp", "alice"), p.User)
-	named, err := c.s.UserNamed(c.ctx, "corp", p.User.Name, false)
+	named, err := c.s.UserNamed(c.ctx, "corp", p.User.Name, authn.ClassPerson)
 	c.must(err)
 	c.same("by name", named, p.User)
 	handled, err := c.s.UserByHandle(c.ctx, p.User.Handle)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 )
@@ -122,8 +123,8 @@ func (w wrapped) User(ctx context.Context, tenant, id string) (session.User, err
 	return get(w, "User", func() (session.User, error) { return w.store.User(ctx, tenant, id) })
 }
 
-func (w wrapped) UserNamed(ctx context.Context, tenant, name string, device bool) (session.User, error) {
-	return get(w, "UserNamed", func() (session.User, error) { return w.store.UserNamed(ctx, tenant, name, device) })
+func (w wrapped) UserNamed(ctx context.Context, tenant, name string, class authn.Class) (session.User, error) {
+	return get(w, "UserNamed", func() (session.User, error) { return w.store.UserNamed(ctx, tenant, name, class) })
 }
 
 func (w wrapped) UserByHandle(ctx context.Context, handle []byte) (session.User, error) {

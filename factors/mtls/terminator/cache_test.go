@@ -20,8 +20,8 @@ import (
 // directory knows everybody in the tenant corp.
 type directory struct{ factors.Directory }
 
-func (directory) UserNamed(_ context.Context, tenant, name string, device bool) (factors.User, error) {
-	return factors.User{Tenant: tenant, ID: "u-" + name, Name: name, Device: device}, nil
+func (directory) UserNamed(_ context.Context, tenant, name string, class authn.Class) (factors.User, error) {
+	return factors.User{Tenant: tenant, ID: "u-" + name, Name: name, Class: class}, nil
 }
 
 // nobodyDenied is an empty deny list.

@@ -53,7 +53,7 @@ func (d *directory) Credential(_ context.Context, tenant, factor, id string) (fa
 func (*directory) Credentials(context.Context, string, string, string) ([]factors.Credential, error) {
 	return nil, nil
 }
-func (*directory) UserNamed(context.Context, string, string, bool) (factors.User, error) {
+func (*directory) UserNamed(context.Context, string, string, authn.Class) (factors.User, error) {
 	return factors.User{}, factors.ErrNotFound
 }
 func (*directory) UserByHandle(context.Context, []byte) (factors.User, error) {
