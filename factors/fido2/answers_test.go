@@ -263,13 +263,19 @@ func TestManyCredentials(t *testing.T) {
 	b.refused(err, fido2.ReasonForeignUser)
 }
 
-func TestDevicesHaveNoPasskeys(t *testing.T) {
+func TestOnlyPeopleHavePasskeys(t *testing.T) {
+	for _, class := range []authn.Class{authn.ClassDevice, authn.ClassWorkload} {
+		t.Run(class.String(), func(t *testing.T) { haveNoPasskeys(t, class) })
+	}
+}
+
+func haveNoPasskeys(t *testing.T, class authn.Class) {
 	b := newBench(t, "")
 	kiosk := b.user("corp", "kiosk")
-	kiosk.Class = authn.ClassDevice
+	kiosk.Class = class
 	b.directory.users[len(b.directory.users)-1] = kiosk
 	if _, err := b.factor.EnrolChallenge(context.Background(), factors.Enrolment{Request: b.request(kiosk.Subject()), User: kiosk}); err == nil {
-		t.Error("a challenge for a device")
+		t.Error("a challenge")
 	}
 	a := fido2test.New(origin)
 	b.enrol(a, b.alice)
@@ -281,14 +287,16 @@ func TestDevicesHaveNoPasskeys(t *testing.T) {
 	}
 }
 
-// TestPersonWhoBecameADevice: whatever is stored, a device does not sign in with a passkey.
-func TestPersonWhoBecameADevice(t *testing.T) {
-	b := newBench(t, "")
-	a := fido2test.New(origin)
-	b.enrol(a, b.alice)
-	b.directory.users[0].Class = authn.ClassDevice
-	_, err := b.login(a, authn.Subject{Tenant: "corp"})
-	b.refused(err, fido2.ReasonForeignUser)
+// TestPersonWhoBecameSomethingElse: whatever is stored, neither a device nor a workload signs in with a passkey.
+func TestPersonWhoBecameSomethingElse(t *testing.T) {
+	for _, class := range []authn.Class{authn.ClassDevice, authn.ClassWorkload} {
+		b := newBench(t, "")
+		a := fido2test.New(origin)
+		b.enrol(a, b.alice)
+		b.directory.users[0].Class = class
+		_, err := b.login(a, authn.Subject{Tenant: "corp"})
+		b.refused(err, fido2.ReasonForeignUser)
+	}
 }
 
 // TestHandleOfTheRecord: the handle that a passkey was made with counts, too.

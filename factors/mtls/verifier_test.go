@@ -17,6 +17,7 @@ import (
 	"math/big"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -590,6 +591,43 @@ func TestEnrolled(t *testing.T) {
 	x.directory.credentials[at] = others
 	_, err = verify(t, f, r)
 	wantReason(t, err, ReasonNotEnrolled)
+}
+
+// Names of people, of devices and of workloads are apart: the factor says whose it reads, and finds no other of the name.
+func TestClassesAreApart(t *testing.T) {
+	ca := mtlstest.NewCA(t, "Staff CA")
+	for _, class := range []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload} {
+		x := newFixture(staffOf(ca))
+		for _, other := range []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload} {
+			x.directory.users[key("corp", "same", other)] = factors.User{Tenant: "corp", ID: "id of " + other.String(), Name: "same", Class: other}
+		}
+		w := byCommonName
+		w.Principal = strings.Replace(class.String(), "person", "user", 1)
+		f := x.factor(t, w)
+		r := request(present(t, ca.Issue(mtlstest.Leaf{CN: "same"})), time.Now())
+		e, err := verify(t, f, r)
+		if err != nil || e.Subject != (authn.Subject{Tenant: "corp", User: "id of " + class.String(), Class: class}) || f.Describe().Class != class {
+			t.Errorf("%s: %+v, %v", class, e.Subject, err)
+		}
+		for _, other := range []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload} {
+			of := e.Subject
+			of.Class = other
+			why := ReasonOtherSubject
+			if other == class {
+				why = ""
+			}
+			wantReason(t, f.CheckTie(context.Background(), r, *e.Tie, of), why)
+		}
+		for _, other := range []authn.Class{authn.ClassPerson, authn.ClassDevice, authn.ClassWorkload} {
+			x.directory.users[key("corp", "same", class)] = factors.User{Tenant: "corp", ID: "u", Name: "same", Class: other}
+			if _, err := verify(t, f, r); (err == nil) != (other == class) {
+				t.Errorf("%s: a directory that answers with a %s: %v", class, other, err)
+			}
+		}
+		delete(x.directory.users, key("corp", "same", class))
+		_, err = verify(t, f, r)
+		wantReason(t, err, factors.ReasonUserUnknown)
+	}
 }
 
 func TestDevice(t *testing.T) {

@@ -65,9 +65,10 @@ func TestLinksThatAreRefused(t *testing.T) {
 	b.directory.broken = errors.New("out of order")
 	_, err = b.factor.Enrol(t.Context(), e)
 	broken(t, "no directory", err)
-	_, err = b.factor.EnrolChallenge(t.Context(), factors.Enrolment{Request: b.request(authn.Subject{}),
-		User: factors.User{Tenant: "acme", ID: "d-1", Class: authn.ClassDevice}})
-	broken(t, "a device", err)
+	for _, class := range []authn.Class{authn.ClassDevice, authn.ClassWorkload} {
+		_, err = b.factor.EnrolChallenge(t.Context(), factors.Enrolment{Request: b.request(authn.Subject{}), User: factors.User{Tenant: "acme", ID: "d-1", Class: class}})
+		broken(t, "a "+class.String(), err)
+	}
 }
 
 // A subject of an identity that was linked to one user is never another's, whatever the claims say.

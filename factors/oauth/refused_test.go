@@ -263,6 +263,7 @@ func TestChallengesOfOthers(t *testing.T) {
 		"no tenant":                {b.request(authn.Subject{}), oauth.ReasonTenant},
 		"somebody else's identity": {b.request(bob.Subject()), oauth.ReasonForeignUser},
 		"a device's":               {b.request(authn.Subject{Tenant: "acme", User: "u-alice", Class: authn.ClassDevice}), oauth.ReasonForeignUser},
+		"a workload's":             {b.request(authn.Subject{Tenant: "acme", User: "u-alice", Class: authn.ClassWorkload}), oauth.ReasonForeignUser},
 	} {
 		v := b.come(acme, nil)
 		v.Request = tt.request
