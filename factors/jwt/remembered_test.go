@@ -74,7 +74,7 @@ func TestWhatIsRememberedIsChecked(t *testing.T) {
 func TestTheDirectoryIsHeldToItsAnswer(t *testing.T) {
 	for name, u := range map[string]factors.User{
 		"another tenant": {Tenant: "acme", ID: "u", Name: "alice"}, "another name": {Tenant: "corp", ID: "u", Name: "Alice"},
-		"a device": {Tenant: "corp", ID: "u", Name: "alice", Class: authn.ClassDevice},
+		"a device":   {Tenant: "corp", ID: "u", Name: "alice", Class: authn.ClassDevice},
 		"a workload": {Tenant: "corp", ID: "u", Name: "alice", Class: authn.ClassWorkload}, "nobody": {Tenant: "corp", Name: "alice"},
 	} {
 		b := newBench(t, "")

@@ -126,7 +126,7 @@ func newPortal(t testing.TB) *portal {
 	p.serve(l)
 	op := p.engine.Operate("corp")
 	must(t, op.CreateTenant(t.Context(), "Corp"))
-	for _, u := range []session.NewUser{{Name: "alice", Admin: true}, {Name: "bob"}, {Name: "lobby", Class: authn.ClassDevice}} {
+	for _, u := range []session.NewUser{{Name: "alice", Admin: true}, {Name: "bob"}, {Name: "lobby", Class: authn.ClassDevice}, {Name: "backup", Class: authn.ClassWorkload}} {
 		made, err := op.CreateUser(t.Context(), u)
 		must(t, err)
 		p.users[u.Name] = made
@@ -246,7 +246,7 @@ func (p *portal) serve(l net.Listener) {
 // certificate issues a certificate for a name once, and again for another key.
 func (p *portal) certificate(name string) *tls.Certificate {
 	ca := p.staff
-	if name == "lobby" {
+	if name == "lobby" || name == "backup" {
 		ca = p.kiosks
 	}
 	c := ca.Issue(mtlstest.Leaf{CN: name, NotAfter: time.Now().AddDate(0, 0, 30)})

@@ -29,8 +29,8 @@ func (a answer) wantIn() {
 // Who passes which guard.
 func TestGuards(t *testing.T) {
 	p := newPortal(t)
-	must(t, p.engine.SetPolicy(p.policy("  - { route: /badge/*, methods: [admin, badge] }\n", "",
-		"methods: [kiosk, attendant] }", "methods: [admin, badge, kiosk, attendant] }")))
+	must(t, p.engine.SetPolicy(p.policy(append(withJobs, "  - { route: /badge/*, methods: [admin, badge] }\n", "",
+		"methods: [kiosk, attendant] }", "methods: [admin, badge, kiosk, job, attendant] }")...)))
 	need := func(needs ...sessionhttp.Need) func(http.Handler) http.Handler { return p.sessions.Require(needs...) }
 	guards := map[string]func(http.Handler) http.Handler{
 		"person":         need(),
@@ -47,7 +47,9 @@ func TestGuards(t *testing.T) {
 		"fresh":          need(sessionhttp.MaxAge("passkey", 10*time.Minute)),
 		"fresh, any":     need(sessionhttp.MaxAge("", 10*time.Minute)),
 		"both":           need(sessionhttp.Floor("admin"), sessionhttp.Tenant("labs")),
+		"method job":     need(sessionhttp.Method("job")),
 		"device":         p.sessions.RequireDevice(),
+		"workload":       p.sessions.RequireWorkload(),
 	}
 	for name, g := range guards {
 		p.guarded("/kiosk/"+strings.ReplaceAll(name, " ", "_"), g)
@@ -57,6 +59,8 @@ func TestGuards(t *testing.T) {
 	badge.want(200, "POST", "/auth/login", map[string]any{"method": "badge"})
 	device := p.person("lobby")
 	device.want(200, "POST", "/auth/login", map[string]any{"method": "kiosk"})
+	job := p.person("backup")
+	job.want(200, "POST", "/auth/login", map[string]any{"method": "job"})
 	above := p.person("lobby")
 	above.auth = alice.auth
 	above.want(200, "POST", "/auth/login", map[string]any{"method": "kiosk"})
@@ -64,7 +68,7 @@ func TestGuards(t *testing.T) {
 	above.answer(200)
 	halfway := p.person("alice")
 	halfway.want(200, "POST", "/auth/login", nil)
-	browsers := map[string]*browser{"guest": p.person("alice"), "halfway": halfway, "alice": alice, "badge": badge, "device": device, "above": above}
+	browsers := map[string]*browser{"guest": p.person("alice"), "halfway": halfway, "alice": alice, "badge": badge, "device": device, "above": above, "workload": job}
 
 	const (
 		in        = sessionhttp.Code("in")
@@ -88,7 +92,9 @@ func TestGuards(t *testing.T) {
 		"fresh":          {"alice": in, "badge": more, "above": in},
 		"fresh, any":     {"alice": in, "badge": more, "above": in}, // ambient evidence is never fresh
 		"both":           {"alice": forbidden, "badge": more, "above": forbidden},
+		"method job":     {"alice": forbidden, "badge": forbidden, "above": forbidden}, // nor is a workload
 		"device":         {"device": in, "above": in},
+		"workload":       {"workload": in},
 	} {
 		for who, b := range browsers {
 			code, ok := want[who]
@@ -227,7 +233,7 @@ func TestGuardWithoutMiddleware(t *testing.T) {
 	p := newPortal(t)
 	reached := false
 	next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true })
-	for name, h := range map[string]http.Handler{"guard": p.sessions.Require()(next), "device": p.sessions.RequireDevice()(next), "router": p.sessions.Handler()} {
+	for name, h := range map[string]http.Handler{"guard": p.sessions.Require()(next), "device": p.sessions.RequireDevice()(next), "workload": p.sessions.RequireWorkload()(next), "router": p.sessions.Handler()} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/session", nil))
 		var doc struct{ Code sessionhttp.Code }

@@ -207,6 +207,16 @@ func Principal(ctx context.Context) (authn.Principal, bool) {
 	return s.Person()
 }
 
+// Workload is the workload of this request.
+func Workload(ctx context.Context) (authn.Principal, bool) {
+	s := From(ctx)
+	if s == nil {
+		return authn.Principal{}, false
+	}
+	a, _ := s.State().(authn.Authenticated)
+	return a.Workload()
+}
+
 var (
 	headerNoSniff  = []string{"nosniff"}
 	headerReferrer = []string{"no-referrer"}
