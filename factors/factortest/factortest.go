@@ -272,7 +272,7 @@ func (c *checker) evidence(e authn.Evidence, now time.Time) {
 	switch {
 	case !e.At.Equal(now):
 		c.complain("evidence of %v, asked at %v", e.At, now)
-	case !e.Subject.Valid(), e.Subject.Tenant != "" && c.about.Identifies < authn.IdentifiesTenant, e.Subject.User != "" && c.about.Identifies < authn.IdentifiesUser:
+	case !e.Subject.Valid(), e.Subject.Tenant != "" && c.about.Identifies < authn.IdentifiesTenant, e.Subject.User != "" && !c.about.Names(e.Subject.Class):
 		c.complain("evidence of a subject that Describe does not allow: %+v", e.Subject)
 	case e.Strength.Category == 0 || !within(e.Strength, c.about.Best):
 		c.complain("evidence stronger than Describe says, or worth nothing: %+v", e.Strength)

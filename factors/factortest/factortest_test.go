@@ -265,6 +265,7 @@ func TestBrokenFactors(t *testing.T) {
 		"stronger than it says":     {&card{verifies: wins(func(e *authn.Evidence) { e.Strength.PhishingResistant = true })}, "evidence stronger than Describe says"},
 		"evidence worth nothing":    {&card{verifies: wins(func(e *authn.Evidence) { e.Strength = authn.Strength{} })}, "or worth nothing"},
 		"evidence of another time":  {&card{verifies: wins(func(e *authn.Evidence) { e.At = e.At.Add(time.Second) })}, "asked at"},
+		"names somebody else":       {&card{describes: func(d *authn.Factor) { d.Class = authn.ClassWorkload }}, "a subject that Describe does not allow"},
 		"names more than it may":    {&card{describes: func(d *authn.Factor) { d.Identifies = authn.IdentifiesTenant }}, "a subject that Describe does not allow"},
 		"an AMR value of its own":   {&card{verifies: wins(func(e *authn.Evidence) { e.AMR = []string{"pin"} })}, "AMR values that Describe does not have"},
 		"a tie that it doesn't say": {&card{verifies: wins(func(e *authn.Evidence) { e.Tie = &authn.Tie{} })}, "tied: true, and Describe says false"},
