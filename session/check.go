@@ -74,10 +74,8 @@ func (s *Session) standingSince(ctx context.Context, subject authn.Subject, evid
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return c, time.Time{}, broken("read user", err)
 	}
-	if why := badStanding(t, u); why != "" {
+	if why := badStanding(t, u, subject.Class); why != "" {
 		refuse(why)
-	} else if u.Class != subject.Class {
-		refuse(authn.ReasonSubject)
 	}
 	c.Names = authn.Names{Tenant: subject.Tenant, User: u.Name}
 	why, err := s.credentialsGood(ctx, subject, evidence)

@@ -288,7 +288,7 @@ func (s *Session) mayEnrol(ctx context.Context, factor string) (enrolling, error
 	if who.user, err = s.engine.store.User(ctx, subject.Tenant, subject.User); err != nil && !errors.Is(err, ErrNotFound) {
 		return who, broken("read user", err)
 	}
-	if badStanding(t, who.user) != "" || began.Before(cutoff(t, who.user)) {
+	if badStanding(t, who.user, authn.ClassPerson) != "" || began.Before(cutoff(t, who.user)) {
 		return who, ErrNotAuthenticated
 	}
 	if who.existing, err = s.engine.store.Credentials(ctx, subject.Tenant, subject.User, factor); err != nil {

@@ -25,7 +25,10 @@ type standings struct {
 	changes uint64 // made here
 }
 
-type userKey struct{ tenant, user string }
+type userKey struct {
+	tenant, user string
+	class        authn.Class
+}
 
 // standing is whether a subject is in good standing, and since when sessions count.
 type standing struct {
@@ -40,7 +43,7 @@ func newStandings(store Directory) *standings {
 
 // of is the standing of a subject as it was less than standingFresh ago.
 func (s *standings) of(ctx context.Context, now time.Time, subject authn.Subject) (standing, error) {
-	key := userKey{subject.Tenant, subject.User}
+	key := userKey{subject.Tenant, subject.User, subject.Class}
 	s.mu.RLock()
 	known, ok := s.known[key]
 	before := s.changes
@@ -56,7 +59,7 @@ func (s *standings) of(ctx context.Context, now time.Time, subject authn.Subject
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return standing{}, broken("read user", err)
 	}
-	found := standing{why: badStanding(t, u), cutoff: cutoff(t, u), read: now}
+	found := standing{why: badStanding(t, u, subject.Class), cutoff: cutoff(t, u), read: now}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes == before { // otherwise it may be older than the change, and good for this question alone
@@ -77,8 +80,8 @@ func (s *standings) forget() {
 }
 
 // badStanding says why a tenant's user may have no session; empty: nothing is against it. Zero values stand for what is
-// not there.
-func badStanding(t Tenant, u User) authn.Reason {
+// not there. A user of another class is not the one that evidence named.
+func badStanding(t Tenant, u User, class authn.Class) authn.Reason {
 	switch {
 	case t.Status != Active:
 		return ReasonTenantSuspended
@@ -86,6 +89,8 @@ func badStanding(t Tenant, u User) authn.Reason {
 		return ReasonUserGone
 	case u.Status != Active:
 		return ReasonUserSuspended
+	case u.Class != class:
+		return authn.ReasonSubject
 	}
 	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/sallyport-auth/sallyport/authn"
+	"github.com/sallyport-auth/sallyport/authn/policy"
+	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/mtls/mtlstest"
 	"github.com/sallyport-auth/sallyport/session"
 )
@@ -260,4 +262,62 @@ func TestSessionsOfWorkloadsAreLive(t *testing.T) {
 	if liveAs(t, w, "corp/workload alice", id) {
 		t.Error("it lives after its end")
 	}
+}
+
+// impostor is a kind of factor that says of everybody that they are a user, by id and of the class that it describes.
+type impostor struct {
+	id    *string
+	class authn.Class
+}
+
+func (impostor) Name() string { return "impostor" }
+func (k impostor) Settings(s *policy.Section) (policy.Settings, error) {
+	return k, s.Decode(&struct{}{})
+}
+func (k impostor) Build(policy.Settings, factors.Env) (factors.Factor, error) { return k, nil }
+func (k impostor) Describe() authn.Factor {
+	return authn.Factor{Name: "impostor", Kind: "impostor", Ambient: true, Identifies: authn.IdentifiesUser, Class: k.class, Best: authn.Strength{Category: authn.Have}}
+}
+func (k impostor) Verify(_ context.Context, v factors.Verification) (factors.Verified, error) {
+	return factors.Verified{Evidence: authn.Evidence{Subject: authn.Subject{Tenant: "corp", User: *k.id, Class: k.class}, Credential: "x", Key: "x",
+		Strength: authn.Strength{Category: authn.Have}, At: v.Now}}, nil
+}
+
+// Whatever a factor says, a user is of the class that the directory has: an id of another class is nobody's.
+func TestFactorThatNamesAnotherClass(t *testing.T) {
+	const text = `version: 1
+origin: https://portal.example
+factors:
+  impostor: { kind: impostor }
+methods:
+  in:   { steps: [impostor] }
+  each: { steps: [impostor], each_request: true }
+rules:
+  - { methods: [in, each] }
+`
+	ids := []string{"corp/alice", "corp/device alice", "corp/workload alice"}
+	for class := range authn.Class(3) {
+		w, id := workshop(t), ""
+		kind := impostor{&id, class}
+		p, err := policy.Parse("policy.yaml", []byte(text), kind)
+		must(t, err)
+		w.Engine, err = session.New(session.Config{Policy: p, Kinds: []factors.Kind{kind}, Store: w.store, Now: w.clock})
+		must(t, err)
+		for i, who := range ids {
+			id = w.user(who).ID
+			b := w.browser("")
+			if err := b.begin("in"); (err == nil) != (i == int(class)) {
+				t.Errorf("%s as a %s: %v", who, class, err)
+			}
+			if s, err := w.browser("").ask("/x", ""); (err == nil) != (i == int(class)) || err != nil && s.State().Kind() != authn.KindGuest {
+				t.Errorf("%s as a %s, one request: %v", who, class, err)
+			}
+		}
+	}
+}
+
+// Nobody steps up by what names a program.
+func TestNoStepUpToAWorkload(t *testing.T) {
+	w := workshop(t)
+	wantErr(t, w.login("corp/alice").stepUp(authn.Requirement{Factors: []string{"job-cert"}}), session.ErrForbidden)
 }
