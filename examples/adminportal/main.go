@@ -48,6 +48,8 @@ type options struct {
 	data   string
 	policy string
 	invite string
+	behind string
+	socket string
 	now    func() time.Time
 }
 
@@ -59,6 +61,8 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", "adminportal-data", "the folder for certificates, policy and database")
 	f.StringVar(&o.policy, "policy", "", "a policy file of your own, used where it lies")
 	f.StringVar(&o.invite, "invite", "", "print a new invitation for a user of this login name")
+	f.StringVar(&o.behind, "behind", "", "what ends TLS in front of this program: nginx, haproxy or apache. It listens on a socket then, and -addr is what browsers see")
+	f.StringVar(&o.socket, "socket", "", "the socket to listen on with -behind (default: portal.sock in the data folder)")
 	if err := f.Parse(args); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			err = errUsage
@@ -74,16 +78,20 @@ func parse(args []string, out io.Writer) (options, error) {
 // run runs the portal until ctx ends.
 func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	if _, _, err := net.SplitHostPort(o.addr); err != nil {
-		return fmt.Errorf("-addr %s: %w", o.addr, err)
+	if err := o.check(); err != nil {
+		return err
 	}
-	l, err := net.Listen("tcp", o.addr)
-	if err != nil {
-		return fmt.Errorf("%w. Name another address with -addr", err)
+	var l net.Listener
+	var err error
+	at := address(o.addr)
+	host, _, _ := net.SplitHostPort(at)
+	if o.behind == "" {
+		if l, err = net.Listen("tcp", o.addr); err != nil {
+			return fmt.Errorf("%w. Name another address with -addr", err)
+		}
+		defer l.Close()
+		at = net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	}
-	defer l.Close()
-	host, _, _ := net.SplitHostPort(address(o.addr))
-	at := net.JoinHostPort(host, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	p, err := prepare(ctx, o, host, at, log)
 	if err != nil && ctx.Err() != nil {
 		log.Info("ended before it was ready", "error", err)
@@ -93,6 +101,12 @@ func (o options) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer p.close()
+	if p.socket != "" { // not sooner: one that is left there may be removed only by whoever has the data folder
+		if l, err = listenBehind(p.socket); err != nil {
+			return err
+		}
+		defer l.Close()
+	}
 	return p.serve(ctx, l, at, stdout)
 }
 

@@ -74,7 +74,12 @@ func (p *portal) serve(ctx context.Context, l net.Listener, at string, out io.Wr
 	background.Go(func() { p.watch(working) })
 	background.Go(func() { p.prune(working) })
 	served := make(chan error, 1)
-	go func() { served <- server.ServeTLS(l, "", "") }()
+	if p.socket != "" {
+		server.MaxHeaderBytes = headersBehind
+		go func() { served <- server.Serve(l) }()
+	} else {
+		go func() { served <- server.ServeTLS(l, "", "") }()
+	}
 	if ctx.Err() == nil {
 		p.announce(out, at)
 	}
@@ -113,6 +118,9 @@ func (p *portal) announcement(at string) string {
 		fmt.Fprintf(&b, "invitation %s %s\n", i.name, i.code)
 	}
 	fmt.Fprintf(&b, "ready https://%s\n\n", at)
+	if p.socket != "" {
+		fmt.Fprintf(&b, "What ends TLS at that address sends its requests to %s.\n\n", p.socket)
+	}
 	dir := filepath.Join(p.data, "pki")
 	site := p.policy.Origins[0].URL // where browsers make passkeys
 	fmt.Fprintf(&b, "Next steps:\n")
@@ -213,7 +221,7 @@ func (p *portal) routes() (http.Handler, error) {
 	r.Use(middleware.GetHead, secure)
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	r.Group(func(r chi.Router) {
-		r.Use(mtls.Middleware(mtls.FromTLS()), p.sessions.Middleware)
+		r.Use(mtls.Middleware(p.source), p.sessions.Middleware)
 		r.NotFound(pages.notFound)
 		r.MethodNotAllowed(pages.notAllowed)
 		r.Get("/assets/*", pages.asset(static))

@@ -41,6 +41,8 @@ type portal struct {
 	engine   *session.Engine
 	sessions *sessionhttp.Sessions
 	store    *sqlite.Store
+	source   mtls.Source // of certificates
+	socket   string      // where to listen if something else ends TLS; empty: this program does
 	certs    pki
 	tls      atomic.Pointer[tls.Config]
 	data     string
@@ -86,6 +88,9 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 		file = o.policy
 	}
 	p := &portal{log: log, data: data, lock: locked, certs: certs, kinds: kinds()}
+	if p.source, p.socket, err = o.source(data); err != nil {
+		return nil, err
+	}
 	if p.policy, err = policy.Load(file, factors.PolicyKinds(p.kinds)...); err != nil {
 		return nil, err
 	}
