@@ -2,7 +2,6 @@ package terminator_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -25,26 +24,28 @@ import (
 
 // front is a real terminator with the documented configuration, and a program behind it that says whose certificate it saw.
 type front struct {
-	t         *testing.T
-	dir, addr string
-	aliases   string // what comes of names that could pass for those of the terminator; empty: it drops them
-	servers   *mtlstest.CA
-	staff     *mtlstest.CA
+	t       *testing.T
+	dir     string
+	addr    string // where it listens
+	host    string // what clients call it
+	servers *mtlstest.CA
+	staff   *mtlstest.CA
 }
 
-// need skips without a program of Debian, unless everything is required.
-func need(t *testing.T, program, debian string) {
+// need skips without a program, unless everything is required.
+func need(t *testing.T, program, install string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err == nil {
 		return
 	}
 	if os.Getenv("SALLYPORT_TEST_REQUIRE") == "all" {
-		t.Fatalf("%s is missing: install the Debian package %s", program, debian)
+		t.Fatalf("%s is missing: %s", program, install)
 	}
-	t.Skipf("%s is missing: install the Debian package %s", program, debian)
+	t.Skipf("%s is missing: %s", program, install)
 }
 
-func newFront(t *testing.T, format terminator.Format) *front {
+// newFront makes the program behind a terminator whose format the configuration has.
+func newFront(t *testing.T, c terminator.Config) *front {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "front") // a Unix socket's path is short
 	if err != nil {
@@ -58,8 +59,8 @@ func newFront(t *testing.T, format terminator.Format) *front {
 			t.Fatal(err)
 		}
 	}
-	source, err := terminator.New(terminator.Config{Name: string(format), Format: format, Trust: []terminator.Rule{{Socket: f.file("portal.sock")}},
-		Client: terminator.ClientAddress{Header: "X-Forwarded-For"}})
+	c.Name, c.Trust, c.Client.Header = string(c.Format), []terminator.Rule{{Socket: f.file("portal.sock")}}, "X-Forwarded-For"
+	source, err := terminator.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,14 +80,16 @@ func newFront(t *testing.T, format terminator.Format) *front {
 		t.Fatal(err)
 	}
 	f.addr = free.Addr().String()
+	f.host = fmt.Sprint("localhost:", free.Addr().(*net.TCPAddr).Port)
 	_ = free.Close()
 	return f
 }
 
 func (f *front) file(name string) string { return filepath.Join(f.dir, name) }
 
-// say answers whose certificate came, and which headers of certificates are left.
+// say answers whose certificate came, and which headers and trailers of certificates are left.
 func say(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // trailers come behind it
 	chain, err := factors.PeerCertChainFrom(r.Context())
 	var refused *factors.Rejection
 	switch {
@@ -99,22 +102,27 @@ func say(w http.ResponseWriter, r *http.Request) {
 	default:
 		fmt.Fprint(w, chain.Leaf().Subject.CommonName)
 	}
-	for name := range r.Header {
-		if strings.Contains(strings.ToLower(name), "client") {
-			fmt.Fprint(w, ", and a header ", name)
+	for _, left := range []http.Header{r.Header, r.Trailer} {
+		for name := range left {
+			if strings.Contains(strings.ToLower(name), "client") {
+				fmt.Fprint(w, ", and a header ", name)
+			}
 		}
 	}
 }
 
-// configure writes a documented configuration with the addresses and files of the test.
-func (f *front) configure(document string, others ...string) string {
+// configure writes a documented configuration, in which of each pair the first is replaced by the second.
+func (f *front) configure(document string, pairs ...string) string {
 	f.t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../../docs/deployment", document))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	pairs := append([]string{"/run/portal/portal.sock", f.file("portal.sock"), "/run/nginx.pid", f.file("nginx.pid"), "/etc/nginx/pki", f.dir, "/etc/haproxy/pki", f.dir}, others...)
+	pairs = append(pairs, "/run/portal/portal.sock", f.file("portal.sock"))
 	for i := 0; i < len(pairs); i += 2 {
+		if !bytes.Contains(text, []byte(pairs[i])) {
+			f.t.Fatalf("%s does not have %q", document, pairs[i])
+		}
 		text = bytes.ReplaceAll(text, []byte(pairs[i]), []byte(pairs[i+1]))
 	}
 	file := f.file(document)
@@ -130,6 +138,7 @@ func (f *front) run(program string, args ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.Env = append(os.Environ(), "HOME="+f.dir, "XDG_CONFIG_HOME="+f.dir, "XDG_DATA_HOME="+f.dir)
 	cmd.WaitDelay = 10 * time.Second
 	said := new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = said, said
@@ -163,86 +172,37 @@ func (f *front) run(program string, args ...string) {
 }
 
 // ask makes a request over a connection of its own.
-func (f *front) ask(cert *tls.Certificate, http2 bool, header http.Header, sessions tls.ClientSessionCache) string {
+func (f *front) ask(q *question) string {
 	f.t.Helper()
 	protocols := new(http.Protocols)
-	protocols.SetHTTP1(!http2)
-	protocols.SetHTTP2(http2)
-	conf := &tls.Config{RootCAs: f.servers.Pool(), ClientSessionCache: sessions}
-	if cert != nil {
-		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	protocols.SetHTTP1(!q.http2)
+	protocols.SetHTTP2(q.http2)
+	conf := &tls.Config{RootCAs: f.servers.Pool(), ClientSessionCache: q.sessions}
+	if q.cert != nil {
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return q.cert, nil }
 	}
-	tr := &http.Transport{TLSClientConfig: conf, Protocols: protocols}
+	tr := &http.Transport{TLSClientConfig: conf, Protocols: protocols, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, f.addr)
+	}}
 	defer tr.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, "https://"+f.addr+"/", nil)
+	r, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, "https://"+f.host+"/", nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if header != nil {
-		r.Header = header
+	if q.trailer != nil {
+		r.Method, r.Body, r.ContentLength, r.Trailer = http.MethodPost, io.NopCloser(strings.NewReader("body")), -1, q.trailer
+	}
+	if q.header != nil {
+		r.Header = q.header
 	}
 	answer, err := tr.RoundTrip(r)
 	if err != nil {
-		return "no answer"
+		return noAnswer
 	}
 	defer answer.Body.Close()
 	body, _ := io.ReadAll(answer.Body)
 	if answer.StatusCode != http.StatusOK {
-		return "no answer"
+		return noAnswer
 	}
 	return string(body)
-}
-
-// walk asks in all the ways that matter.
-func (f *front) walk(forged func(victim string) http.Header, encode func(tls.Certificate) string) {
-	good := f.staff.Issue(mtlstest.Leaf{CN: "alice"})
-	unusual := f.staff.Intermediate("Issuing CA").Issue(mtlstest.Leaf{CN: "Zoë, \"the\" / CN=admin+x", URIs: []string{"spiffe://corp.example/a"}, UPNs: []string{"z@CORP"}})
-	foreign := mtlstest.NewCA(f.t, "Staff CA").Issue(mtlstest.Leaf{CN: "alice"})
-	past := f.staff.Issue(mtlstest.Leaf{CN: "alice", NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-time.Hour)})
-	victim := encode(f.staff.Issue(mtlstest.Leaf{CN: "victim"}))
-	for _, http2 := range []bool{false, true} {
-		for want, c := range map[string]*tls.Certificate{"alice": &good, "Zoë, \"the\" / CN=admin+x": &unusual, "none": nil} {
-			if got := f.ask(c, http2, nil, nil); got != want {
-				f.t.Errorf("%q, want %q", got, want)
-			}
-			if got := f.ask(c, http2, forged(victim), nil); got != cmp.Or(f.aliases, want) {
-				f.t.Errorf("with another's certificate in headers: %q, want %q", got, want)
-			}
-		}
-		for what, c := range map[string]*tls.Certificate{"another authority's": &foreign, "expired": &past} {
-			if got := f.ask(c, http2, nil, nil); got != "no answer" && got != "none" {
-				f.t.Errorf("%s: %q", what, got)
-			}
-		}
-		sessions := tls.NewLRUClientSessionCache(4)
-		for range 3 {
-			if got := f.ask(&good, http2, nil, sessions); got != "alice" {
-				f.t.Errorf("resumed: %q", got)
-			}
-		}
-	}
-	hop := http.Header{"X-Ssl-Client-Cert": {victim}, "X-Ssl-Client-Verify": {"SUCCESS"}}
-	hop.Set("Connection", "X-SSL-Client-Verify, X-SSL-Client-Cert, X-SSL-Client-Used")
-	for want, c := range map[string]*tls.Certificate{"alice": &good, "none": nil} {
-		if got := f.ask(c, false, hop, nil); got != want {
-			f.t.Errorf("with names that are to be dropped on the way: %q, want %q", got, want)
-		}
-	}
-}
-
-// everywhere is a certificate and a verdict under the names of the format, in spellings that could pass for them, and twice.
-func everywhere(values map[string]string) func(victim string) http.Header {
-	return func(victim string) http.Header {
-		h := http.Header{}
-		for name, value := range values {
-			if value == "" {
-				value = victim
-			}
-			for _, n := range []string{name, strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(name, "-", "."), strings.ToLower(name)} {
-				h[n] = append(h[n], value, value)
-			}
-		}
-		h["Client-Cert"] = []string{":" + victim + ":"}
-		return h
-	}
 }
