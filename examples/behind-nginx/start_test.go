@@ -25,7 +25,7 @@ type site struct {
 	data    string
 	invited map[string]string
 	cmd     *exec.Cmd
-	ended   chan error
+	ended   chan struct{}
 	said    bytes.Buffer // on standard error; to be read when it has ended
 }
 
@@ -56,7 +56,7 @@ func address(t *testing.T) string {
 func launch(t *testing.T, data, addr string, args ...string) *site {
 	t.Helper()
 	need(t, "nginx", "nginx-light")
-	s := &site{t: t, data: data, invited: map[string]string{}, ended: make(chan error, 1)}
+	s := &site{t: t, data: data, invited: map[string]string{}, ended: make(chan struct{})}
 	s.cmd = exec.Command("./start.sh", append([]string{"-addr", addr, "-data", data}, args...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that all of it can be interrupted, as a terminal does
 	s.cmd.Stderr = &s.said
@@ -86,7 +86,8 @@ func launch(t *testing.T, data, addr string, args ...string) *site {
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, out)
-		s.ended <- s.cmd.Wait()
+		_ = s.cmd.Wait()
+		close(s.ended)
 	}()
 	return s
 }
@@ -102,15 +103,15 @@ func start(t *testing.T) *site {
 
 // wait waits until everything has ended, and gives the exit status.
 func (s *site) wait() int {
-	if s.cmd.ProcessState == nil {
-		<-s.ended
-	}
+	<-s.ended
 	return s.cmd.ProcessState.ExitCode()
 }
 
 // interrupt is Ctrl-C.
 func (s *site) interrupt() int {
-	if s.cmd.ProcessState == nil {
+	select {
+	case <-s.ended:
+	default:
 		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT)
 	}
 	return s.wait()
