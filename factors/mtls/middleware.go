@@ -24,12 +24,21 @@ type Source interface {
 // Middleware puts the chain that src sees into the context of each request, where [factors.PeerCertChainFrom] reads it.
 // It never answers a request itself: a refusal is recorded in the context too.
 func Middleware(src Source) func(http.Handler) http.Handler {
+	reads := new(peer.Reads)
+	if reader, ok := src.(reader); ok {
+		reads = reader.Reads()
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(w, r.WithContext(peer.With(r.Context(), see(src, r))))
+			seen := see(src, r)
+			seen.Reads = reads
+			next.ServeHTTP(w, r.WithContext(peer.With(r.Context(), seen)))
 		})
 	}
 }
+
+// reader is a source that reads headers, and tells which. They don't change.
+type reader interface{ Reads() *peer.Reads }
 
 // witness is a source that knows more of a request than its chain.
 type witness interface {

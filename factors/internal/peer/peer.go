@@ -86,6 +86,7 @@ type Seen struct {
 	Refused error      // what was presented is refused; then there is no chain
 	Removed error      // headers of somebody who is not the terminator were removed; nil: there were none
 	Client  netip.Addr // of the client; invalid: the connection's
+	Reads   *Reads     // what the source reads; nil: no middleware looked
 }
 
 type contextKey struct{}

@@ -72,7 +72,14 @@ func newFront(t *testing.T, c terminator.Config) *front {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(f.file("portal.sock"), 0o777)); err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: mtls.Middleware(source)(http.HandlerFunc(say)), ReadHeaderTimeout: time.Minute}
+	route, err := mtls.ProbeRoute(probeToken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", say)
+	mux.Handle("/probe", route)
+	server := &http.Server{Handler: mtls.Middleware(source)(mux), ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	free, err := net.Listen("tcp", "127.0.0.1:0")
