@@ -117,3 +117,26 @@ func TestBehindIsRefused(t *testing.T) {
 		t.Errorf("a file that is no socket: %q %v", b, err)
 	}
 }
+
+func TestProbeRoute(t *testing.T) {
+	for token, status := range map[string]int{"": http.StatusNotFound, strings.Repeat("t", 32): http.StatusNotFound} {
+		t.Setenv("SALLYPORT_PROBE_TOKEN", token)
+		r := start(t, t.TempDir())
+		res, err := r.client("").Get(r.url + "/probe")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != status {
+			t.Errorf("token %q: a stranger gets %s", token, res.Status)
+		}
+	}
+	t.Setenv("SALLYPORT_PROBE_TOKEN", "short")
+	o, err := parse([]string{"-data", t.TempDir(), "-addr", "localhost:0"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.run(t.Context(), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "SALLYPORT_PROBE_TOKEN") {
+		t.Errorf("a short token: %v", err)
+	}
+}

@@ -50,11 +50,12 @@ type options struct {
 	invite string
 	behind string
 	socket string
+	probe  string // the token of the probe's route; empty: there is no such route
 	now    func() time.Time
 }
 
 func parse(args []string, out io.Writer) (options, error) {
-	o := options{now: time.Now}
+	o := options{now: time.Now, probe: os.Getenv("SALLYPORT_PROBE_TOKEN")}
 	f := flag.NewFlagSet("adminportal", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.addr, "addr", "localhost:8443", "where to listen, and what browsers see")

@@ -226,6 +226,9 @@ func (p *portal) routes() (http.Handler, error) {
 		r.MethodNotAllowed(pages.notAllowed)
 		r.Get("/assets/*", pages.asset(static))
 		r.Mount("/auth", p.sessions.Handler())
+		if p.probe != nil {
+			r.Handle("/probe", p.probe)
+		}
 		r.Get("/login", pages.login)
 		r.Get("/enrol", pages.enrol)
 		r.Post("/logout", pages.logout)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -41,8 +42,9 @@ type portal struct {
 	engine   *session.Engine
 	sessions *sessionhttp.Sessions
 	store    *sqlite.Store
-	source   mtls.Source // of certificates
-	socket   string      // where to listen if something else ends TLS; empty: this program does
+	source   mtls.Source  // of certificates
+	probe    http.Handler // of the deployment; nil: there is no such route
+	socket   string       // where to listen if something else ends TLS; empty: this program does
 	certs    pki
 	tls      atomic.Pointer[tls.Config]
 	data     string
@@ -90,6 +92,11 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	p := &portal{log: log, data: data, lock: locked, certs: certs, kinds: kinds()}
 	if p.source, p.socket, err = o.source(data); err != nil {
 		return nil, err
+	}
+	if o.probe != "" {
+		if p.probe, err = mtls.ProbeRoute(o.probe); err != nil {
+			return nil, fmt.Errorf("SALLYPORT_PROBE_TOKEN: %w", err)
+		}
 	}
 	if p.policy, err = policy.Load(file, factors.PolicyKinds(p.kinds)...); err != nil {
 		return nil, err

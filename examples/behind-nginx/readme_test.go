@@ -46,7 +46,15 @@ func (s *site) does(block string) string {
 func TestReadmeChecksTheDeployment(t *testing.T) {
 	need(t, "curl", "curl")
 	s := start(t)
-	check := commands(t, "Check the deployment")[0]
+	blocks := commands(t, "Check the deployment")
+	if len(blocks) != 2 {
+		t.Fatalf("%d blocks of commands", len(blocks))
+	}
+	checks := strings.Split(strings.TrimSpace(s.does(blocks[0])), "\n")
+	if last := checks[len(checks)-1]; len(checks) < 20 || !strings.HasSuffix(last, " passed, 0 warnings, 0 failed, 0 unknown, 0 skipped") {
+		t.Errorf("the probe:\n%s", strings.Join(checks, "\n"))
+	}
+	check := blocks[1]
 	if got := s.does(check); !strings.Contains(got, "client_certificate_required") {
 		t.Errorf("a forged header: %s", got)
 	}

@@ -31,7 +31,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 umask 077
 mkdir -p "$data/nginx"
 data=$(cd "$data" && pwd)
-go build -C "$here/../.." -o "$data/adminportal" ./examples/adminportal
+go build -C "$here/../.." -o "$data/" ./examples/adminportal ./cmd/sallyport
+
+# By this token the portal tells what of a probe arrived, and nobody else.
+[ -s "$data/probe-token" ] || od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n' >"$data/probe-token"
+SALLYPORT_PROBE_TOKEN=$(cat "$data/probe-token")
+export SALLYPORT_PROBE_TOKEN
 
 # Both end with this script.
 portal='' nginx=''
