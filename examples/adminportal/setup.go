@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/factors/fido2"
 	"github.com/sallyport-auth/sallyport/factors/mtls"
+	"github.com/sallyport-auth/sallyport/factors/mtls/revocation"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 	"github.com/sallyport-auth/sallyport/stores/sqlite"
@@ -89,7 +90,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 	if o.policy != "" {
 		file = o.policy
 	}
-	p := &portal{log: log, data: data, lock: locked, certs: certs, kinds: kinds()}
+	p := &portal{log: log, data: data, lock: locked, certs: certs}
 	if p.source, p.socket, err = o.source(data); err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 			return nil, fmt.Errorf("SALLYPORT_PROBE_TOKEN: %w", err)
 		}
 	}
-	if p.policy, err = policy.Load(file, factors.PolicyKinds(p.kinds)...); err != nil {
+	if p.policy, err = policy.Load(file, factors.PolicyKinds(kinds(nil))...); err != nil {
 		return nil, err
 	}
 	p.warn(p.policy)
@@ -118,6 +119,7 @@ func prepare(ctx context.Context, o options, host, at string, log *slog.Logger) 
 			p.store.Close()
 		}
 	}()
+	p.kinds = kinds(p.store.Lists())
 	if p.engine, err = session.New(session.Config{Policy: p.policy, Kinds: p.kinds, Store: p.store, Operator: tenant, Log: log, Now: o.now}); err != nil {
 		return nil, err
 	}
@@ -139,7 +141,10 @@ func (p *portal) warn(pol *policy.Policy) {
 	}
 }
 
-func kinds() []factors.Kind { return []factors.Kind{mtls.Kind(), fido2.Kind()} }
+// kinds are the sorts of factors that a policy may have. Lists of revoked certificates that they fetch are kept in a store.
+func kinds(lists revocation.Store) []factors.Kind {
+	return []factors.Kind{mtls.KindWith(revocation.New(revocation.Config{Store: lists})), fido2.Kind()}
+}
 
 // originHost is an address as it stands in an origin: browsers leave the port of https out.
 func originHost(at string) string { return strings.TrimSuffix(at, ":443") }

@@ -279,7 +279,7 @@ func TestPrintedCommand(t *testing.T) {
 
 func mustPolicy(t *testing.T, data string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Load(filepath.Join(data, "policy.yaml"), factors.PolicyKinds(kinds())...)
+	p, err := policy.Load(filepath.Join(data, "policy.yaml"), factors.PolicyKinds(kinds(nil))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestPolicyOfEveryAddress(t *testing.T) {
 		if err := writePolicy(file, originHost(address(at))); err != nil {
 			t.Fatal(err)
 		}
-		p, err := policy.Load(file, factors.PolicyKinds(kinds())...)
+		p, err := policy.Load(file, factors.PolicyKinds(kinds(nil))...)
 		if err != nil {
 			t.Errorf("%s: %v", at, err)
 			continue
