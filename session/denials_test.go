@@ -15,8 +15,8 @@ type denyListOf struct {
 	err     error
 }
 
-func (l *denyListOf) AddDenial(context.Context, factors.Denial) error        { return nil }
-func (l *denyListOf) RemoveDenial(context.Context, string, string) error     { return nil }
+func (l *denyListOf) AddDenial(context.Context, factors.Denial) error       { return nil }
+func (l *denyListOf) RemoveDenial(context.Context, string, string) error    { return nil }
 func (l *denyListOf) ListDenials(context.Context) ([]factors.Denial, error) { return l.entries, l.err }
 
 // A version stands for one reading of the list, and is known only as long as that reading may be used.

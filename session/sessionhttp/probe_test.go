@@ -30,7 +30,9 @@ func TestAProbeBehindTheSessions(t *testing.T) {
 	defer server.Close()
 	report, err := mtls.Probe(t.Context(), mtls.ProbeConfig{
 		URL: p.origin + "/probe", Token: token, Roots: servers.Pool(), Own: p.certificate("alice"),
-		Dial: func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", server.Listener.Addr().String()) },
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("tcp", server.Listener.Addr().String())
+		},
 	})
 	if err != nil || report.Outcome() != mtls.ProbePassed || len(report.Checks) < 20 {
 		t.Errorf("%v, %+v", err, report)

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport-auth/sallyport/factors/mtls"
 	"github.com/sallyport-auth/sallyport/factors/mtls/terminator"
 	"github.com/sallyport-auth/sallyport/session"
+	"github.com/sallyport-auth/sallyport/session/sessionhttp"
 )
 
 // behind is a portal behind a terminator that calls from 10.0.0.1 and names clients.
@@ -164,4 +165,35 @@ func TestAStrangerIsWhoHeIs(t *testing.T) {
 	b := newBehind(t, nil)
 	b.call("192.0.2.1:1234", "POST", "/auth/login", badge, "Client-Cert", "x", "X-Forwarded-For", "203.0.113.7")
 	b.wantEvent(session.CertificateRemoved, terminator.ReasonSender, "192.0.2.1")
+}
+
+// A session stays with the place where its certificate was seen, though the same certificate comes by the other.
+func TestASessionMovesNeitherFromTLSToAHeaderNorBack(t *testing.T) {
+	b := newBehind(t, nil)
+	own := b.certificate("alice")
+	cert := ":" + base64.StdEncoding.EncodeToString(own.Leaf.Raw) + ":"
+	begin := func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }
+
+	direct := b.browser(own)
+	if got := direct.send("POST", "/auth/login", strings.NewReader(badge), begin); got.status != 200 || got.json()["state"] != "authenticated" {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	moved := b.call(theTerminator, "GET", "/auth/session", "", "Client-Cert", cert, "Cookie", sessionhttp.CookieName+"="+direct.cookie())
+	if strings.TrimSpace(moved.Body.String()) != `{"state":"guest"}` {
+		t.Errorf("from TLS to a header: %s", moved.Body)
+	}
+	if got := direct.send("GET", "/auth/session", nil, nil); got.json()["state"] != "authenticated" {
+		t.Errorf("where it was won: %s", got.body)
+	}
+
+	w := b.call(theTerminator, "POST", "/auth/login", badge, "Client-Cert", cert)
+	value, _, _ := strings.Cut(strings.TrimPrefix(w.Header().Get("Set-Cookie"), sessionhttp.CookieName+"="), ";")
+	if w.Code != 200 || value == "" {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	back := b.browser(own)
+	back.setCookie(value)
+	if got := back.send("GET", "/auth/session", nil, nil); got.json()["state"] != "guest" {
+		t.Errorf("from a header to TLS: %s", got.body)
+	}
 }
