@@ -36,7 +36,7 @@ func (c *certificates) note(r *http.Request, peer factors.PeerCertChain, refused
 func (c *certificates) missed(r *http.Request, err error) {
 	if errors.Is(err, session.ErrCertificateRequired) && !c.seen.Load() {
 		c.tell(r.Context(), "a client certificate is required, and no request has carried one so far. If this was not just a visitor without one: "+
-			"mtls.Middleware must stand before Middleware, and the server must ask for certificates")
+			"mtls.Middleware must stand before Middleware, and the server, or the terminator that it trusts, must ask for certificates")
 	}
 }
 
