@@ -1,6 +1,7 @@
 package mtls
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -138,16 +139,17 @@ func (t trust) isAnchor(c *x509.Certificate) bool {
 }
 
 // usable are the intermediates that a path may lead through, and why the first of the others was left out. Leaving them
-// out before the path is built lets a path around them be found.
-func usable(presented []*x509.Certificate) (*x509.CertPool, error) {
-	var dropped error
-	pool := x509.NewCertPool()
+// out before the path is built lets a path around them be found. Where there are none the pool is nil.
+func usable(presented []*x509.Certificate) (pool *x509.CertPool, dropped error) {
 	for _, c := range presented {
-		if err := checkIntermediate(c); err == nil {
-			pool.AddCert(c)
-		} else if dropped == nil {
-			dropped = err
+		if err := checkIntermediate(c); err != nil {
+			dropped = cmp.Or(dropped, err)
+			continue
 		}
+		if pool == nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AddCert(c)
 	}
 	return pool, dropped
 }
