@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
@@ -112,7 +113,7 @@ func looseJSON(b []byte) string {
 		case t.Kind() == '{':
 			seen[d.StackDepth()] = map[string]bool{}
 		case kind == '{' && n%2 == 0 && t.Kind() == '"':
-			name, folded := t.String(), strings.ToLower(t.String())
+			name, folded := t.String(), foldName(t.String())
 			if folded == "d" || folded == "k" { // RFC 7518 section 6: d is the private part of a key, k a secret one
 				return "holds a private key"
 			}
@@ -122,6 +123,18 @@ func looseJSON(b []byte) string {
 			seen[depth][folded] = true
 		}
 	}
+}
+
+// foldName makes one of all spellings that encoding/json takes for one: letters that differ in case alone, among them "ſ" for
+// "s" and the sign of kelvin for "k". ASCII comes out in lower case.
+func foldName(name string) string {
+	return strings.Map(func(c rune) rune {
+		least := c
+		for o := unicode.SimpleFold(c); o != c; o = unicode.SimpleFold(o) {
+			least = min(least, o)
+		}
+		return unicode.ToLower(least)
+	}, name)
 }
 
 // follows refuses a policy whose trust bundles are older than those of the one in force: whoever puts an old file back
