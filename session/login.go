@@ -661,7 +661,7 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 		return nil
 	}
 	undo := s.takeBack
-	if check.Refused != "" && isPerson(before, made.Subject) {
+	if check.Refused != "" && has(before, made.Subject) {
 		undo = func(ctx context.Context, _ authn.State) error { return s.forsake(ctx) } // nor may the session go on that was there
 	}
 	if undoErr := undo(ctx, before); undoErr != nil {
@@ -674,8 +674,8 @@ func (s *Session) finish(ctx context.Context, state authn.State, effects []authn
 	return ErrInvalidCredential
 }
 
-// isPerson reports whether the principal of a state, or one of its principals, is this subject.
-func isPerson(state authn.State, subject authn.Subject) bool {
+// has reports whether one of the principals of a state is this subject.
+func has(state authn.State, subject authn.Subject) bool {
 	a, ok := state.(authn.Authenticated)
 	if !ok {
 		return false

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport-auth/sallyport/authn"
 	"github.com/sallyport-auth/sallyport/factors"
 	"github.com/sallyport-auth/sallyport/session"
 	"github.com/sallyport-auth/sallyport/stores/storetest"
@@ -273,5 +274,44 @@ func TestInsidersLockNoPasskey(t *testing.T) {
 	must(t, al.begin("partner", returning("/admin/x")))
 	if err := al.prove(k); err != nil {
 		t.Errorf("alice's passkey, with her own certificate from her own address: %v", err)
+	}
+}
+
+// Whoever signs in again and is suspended in that very moment has neither the new session nor the one before.
+func TestSuspendedWhileSigningInAgain(t *testing.T) {
+	ctx := context.Background()
+	for who, begin := range map[string]func(*world) (*browser, session.User, func() error){ // the last is the end of the second login
+		"a person": func(w *world) (*browser, session.User, func() error) {
+			b, k := w.login("corp/alice"), w.give("corp/alice", "passkey", "second")
+			must(w.t, b.begin("admin"))
+			asked, err := b.challenge("passkey")
+			must(w.t, err)
+			return b, w.account("corp/alice"), func() error { return b.verify("passkey", k.answer(w.t, asked.PublicKey)) }
+		},
+		"a workload": func(w *world) (*browser, session.User, func() error) {
+			b := w.running()
+			return b, w.theJob(), func() error { return b.begin("job", returning("/jobs/x")) }
+		},
+	} {
+		t.Run(who, func(t *testing.T) {
+			w := workshop(t)
+			b, u, finish := begin(w)
+			set := func(status session.Status) {
+				u, err := w.store.User(ctx, "corp", u.ID)
+				must(t, err)
+				u.Status = status
+				must(t, w.store.SetUser(ctx, u)) // and no session is ended yet
+			}
+			w.after = func(op string) {
+				if op == "SwapSession" { // one, which saves what was won
+					w.after = nil
+					set(session.Suspended)
+				}
+			}
+			wantErr(t, finish(), session.ErrInvalidCredential)
+			set(session.Active)
+			w.wait(2 * time.Second)
+			b.wantState(authn.KindGuest)
+		})
 	}
 }
