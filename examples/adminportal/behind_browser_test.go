@@ -3,14 +3,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -37,16 +35,7 @@ func startBehindNginx(t *testing.T) *running {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for r.url == "" && lines.Scan() {
-		words := strings.Fields(lines.Text())
-		switch {
-		case len(words) == 3 && words[0] == "invitation":
-			r.invited[words[1]] = words[2]
-		case len(words) == 2 && words[0] == "ready":
-			r.url = words[1]
-		}
-	}
+	r.listen(out)
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_, _ = io.Copy(io.Discard, out)

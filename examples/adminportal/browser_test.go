@@ -47,6 +47,20 @@ type running struct {
 	log     string // file
 }
 
+// listen reads what the portal prints until it is ready, or has ended; then there is no url.
+func (r *running) listen(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	for r.url == "" && lines.Scan() {
+		words := strings.Fields(lines.Text())
+		switch {
+		case len(words) == 3 && words[0] == "invitation":
+			r.invited[words[1]] = words[2]
+		case len(words) == 2 && words[0] == "ready":
+			r.url = words[1]
+		}
+	}
+}
+
 func (r *running) logged() string {
 	r.t.Helper()
 	b, err := os.ReadFile(r.log)
@@ -76,16 +90,7 @@ func start(t *testing.T, data string, args ...string) *running {
 		done <- o.run(ctx, in, log)
 		in.Close()
 	}()
-	lines := bufio.NewScanner(out)
-	for r.url == "" && lines.Scan() {
-		words := strings.Fields(lines.Text())
-		switch {
-		case len(words) == 3 && words[0] == "invitation":
-			r.invited[words[1]] = words[2]
-		case len(words) == 2 && words[0] == "ready":
-			r.url = words[1]
-		}
-	}
+	r.listen(out)
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	if r.url == "" {
 		cancel()

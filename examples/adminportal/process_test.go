@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -57,16 +56,7 @@ func spawn(t *testing.T, data, addr string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.end(syscall.SIGKILL) })
-	lines := bufio.NewScanner(out)
-	for p.url == "" && lines.Scan() {
-		words := strings.Fields(lines.Text())
-		switch {
-		case len(words) == 3 && words[0] == "invitation":
-			p.invited[words[1]] = words[2]
-		case len(words) == 2 && words[0] == "ready":
-			p.url = words[1]
-		}
-	}
+	p.listen(out)
 	if p.url == "" {
 		t.Fatalf("the portal did not start:\n%s", p.err.String())
 	}

@@ -167,16 +167,10 @@ func (s *source) store(ctx context.Context) {
 	if s.keeper.config.Store == nil {
 		return
 	}
-	var all []held
-	s.mu.Lock()
-	if !s.loaded {
-		s.mu.Unlock()
+	all, loaded := s.everything()
+	if !loaded {
 		return
 	}
-	for _, lists := range s.held {
-		all = append(all, lists...)
-	}
-	s.mu.Unlock()
 	var b bytes.Buffer
 	for _, h := range all {
 		_ = pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: h.issuer.Raw}) // a buffer takes everything
@@ -185,4 +179,14 @@ func (s *source) store(ctx context.Context) {
 	if b.Len() > maxStored || s.keeper.config.Store.Save(ctx, s.storedAs(), b.Bytes()) != nil {
 		s.keeper.count(s.factor, ReasonNotStored)
 	}
+}
+
+// everything is all that is held, and whether what the store had is part of it.
+func (s *source) everything() (all []held, loaded bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, lists := range s.held {
+		all = append(all, lists...)
+	}
+	return all, s.loaded
 }

@@ -20,7 +20,8 @@ func (t *Terminator) Reads() *peer.Reads {
 
 // good is what the headers of a good certificate have.
 func (s *shape) good() []peer.Field {
-	out := []peer.Field{{Name: s.leaf, Value: s.encoding.word()}}
+	leaf, _ := s.encoding.words()
+	out := []peer.Field{{Name: s.leaf, Value: leaf}}
 	if s.elements > 0 {
 		one := `Hash=` + peer.HexHash + `;Cert="` + peer.PercentPEM + `"`
 		out[0].Value = strings.Repeat(one+",", s.elements-1) + one
@@ -36,47 +37,37 @@ func (s *shape) good() []peer.Field {
 
 // goodChain is a chain of one certificate, where it has headers of its own.
 func (s *shape) goodChain() []peer.Field {
+	encoding := s.encoding
 	switch s.form {
 	case ChainList:
-		return []peer.Field{{Name: s.chain[0], Value: ByteSequence.issuerWord()}}
+		encoding = ByteSequence
 	case ChainConcatenated:
-		return []peer.Field{{Name: s.chain[0], Value: Base64.issuerWord()}}
+		encoding = Base64
 	case ChainNumbered:
-		out := []peer.Field{{Name: s.chain[0], Value: s.encoding.issuerWord()}}
-		for _, name := range s.chain[1:] {
-			if s.chainNone.Sent {
-				out = append(out, peer.Field{Name: name, Value: s.chainNone.Value})
-			}
+	default:
+		return nil
+	}
+	_, issuer := encoding.words()
+	out := []peer.Field{{Name: s.chain[0], Value: issuer}}
+	for _, name := range s.chain[1:] {
+		if s.chainNone.Sent {
+			out = append(out, peer.Field{Name: name, Value: s.chainNone.Value})
 		}
-		return out
 	}
-	return nil
+	return out
 }
 
-// word stands for a certificate that is encoded so.
-func (e Encoding) word() string {
+// words stand for a certificate that is encoded so, and for the one that signed it.
+func (e Encoding) words() (leaf, issuer string) {
 	switch e {
 	case ByteSequence:
-		return ":" + peer.Base64 + ":"
+		return ":" + peer.Base64 + ":", ":" + peer.IssuerBase64 + ":"
 	case PercentPEM:
-		return peer.PercentPEM
+		return peer.PercentPEM, peer.IssuerPercentPEM
 	case SpacedPEM:
-		return peer.SpacedPEM
+		return peer.SpacedPEM, peer.IssuerSpacedPEM
 	}
-	return peer.Base64
-}
-
-// issuerWord stands for the certificate that signed it.
-func (e Encoding) issuerWord() string {
-	switch e {
-	case ByteSequence:
-		return ":" + peer.IssuerBase64 + ":"
-	case PercentPEM:
-		return peer.IssuerPercentPEM
-	case SpacedPEM:
-		return peer.IssuerSpacedPEM
-	}
-	return peer.IssuerBase64
+	return peer.Base64, peer.IssuerBase64
 }
 
 // word stands for a fingerprint in this form.

@@ -262,20 +262,26 @@ func TestTheTerminatorsOwnCertificate(t *testing.T) {
 	}
 }
 
+// pinned trusts a terminator by its SPIFFE id, at a time that the test moves, and sees requests that show a certificate.
+func pinned(t *testing.T, proxies *mtlstest.CA, own tls.Certificate, now *time.Time) (front *Terminator, see func() peer.Seen) {
+	c := withTrust(Rule{Identity: &Identity{CAs: proxies.Pool(), IDs: []string{"spiffe://corp.example/nginx"}}})
+	c.Now = func() time.Time { return *now }
+	front = build(t, c)
+	alice, chain := newWorld(t).alice, mtlstest.Chain(t, own)
+	return front, func() peer.Seen {
+		r := request(nginxOf(alice))
+		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: chain}
+		return front.See(r)
+	}
+}
+
 // A certificate of the terminator's that was good once is verified again when its time is over.
 func TestTheTerminatorsCertificateRunsOut(t *testing.T) {
 	w := newWorld(t)
 	now := time.Now()
 	proxies := mtlstest.NewCA(t, "Proxies")
 	own := proxies.Issue(mtlstest.Leaf{URIs: []string{"spiffe://corp.example/nginx"}})
-	c := withTrust(Rule{Identity: &Identity{CAs: proxies.Pool(), IDs: []string{"spiffe://corp.example/nginx"}}})
-	c.Now = func() time.Time { return now }
-	front := build(t, c)
-	see := func() peer.Seen {
-		r := request(nginxOf(w.alice))
-		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{own.Leaf}}
-		return front.See(r)
-	}
+	front, see := pinned(t, proxies, own, &now)
 	wantTrust(t, see(), "certificate spiffe://corp.example/nginx")
 	now = own.Leaf.NotAfter.Add(time.Second)
 	wantStranger(t, see())
@@ -292,7 +298,6 @@ func TestTheTerminatorsCertificateRunsOut(t *testing.T) {
 
 // The terminator's certificate is good no longer than the CAs above it.
 func TestTheCAOfTheTerminatorRunsOut(t *testing.T) {
-	w := newWorld(t)
 	now := time.Now()
 	proxies := mtlstest.NewCA(t, "Proxies")
 	issuing := proxies.IntermediateFrom(mtlstest.Leaf{CN: "Proxies of today", NotBefore: now.Add(-time.Minute), NotAfter: now.Add(time.Hour)})
@@ -300,14 +305,7 @@ func TestTheCAOfTheTerminatorRunsOut(t *testing.T) {
 	if !own.Leaf.NotAfter.After(issuing.Certificate.NotAfter) {
 		t.Fatal("the certificate ends before its CA")
 	}
-	c := withTrust(Rule{Identity: &Identity{CAs: proxies.Pool(), IDs: []string{"spiffe://corp.example/nginx"}}})
-	c.Now = func() time.Time { return now }
-	front := build(t, c)
-	see := func() peer.Seen {
-		r := request(nginxOf(w.alice))
-		r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: mtlstest.Chain(t, own)}
-		return front.See(r)
-	}
+	_, see := pinned(t, proxies, own, &now)
 	wantTrust(t, see(), "certificate spiffe://corp.example/nginx")
 	now = issuing.Certificate.NotAfter.Add(time.Second)
 	wantStranger(t, see())
